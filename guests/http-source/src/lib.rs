@@ -1,0 +1,1 @@
+//! Polls an HTTP endpoint and makes records of its answers.

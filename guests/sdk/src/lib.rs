@@ -1,0 +1,1 @@
+//! Write connectors for host in Rust.

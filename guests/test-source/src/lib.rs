@@ -1,0 +1,1 @@
+//! Makes numbered or templated records: the load generator.

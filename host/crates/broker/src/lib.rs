@@ -1,0 +1,1 @@
+//! An embedded, single-process broker that speaks Fluvio's wire protocol.

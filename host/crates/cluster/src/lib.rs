@@ -1,0 +1,1 @@
+//! The Fluvio cluster: topics, producer, consumer, offsets and SmartModules.

@@ -1,0 +1,1 @@
+//! Reads a connector's YAML in every version into one checked configuration.

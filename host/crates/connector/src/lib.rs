@@ -1,0 +1,1 @@
+//! Compiles, sandboxes and calls connector components.

@@ -1,0 +1,1 @@
+//! Runs Fluvio SmartModules, a batch a call.
