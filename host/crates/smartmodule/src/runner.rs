@@ -1,0 +1,404 @@
+//! One stage at work: its instance, its state, and the calls that a batch takes.
+//!
+//! # Calls
+//! A batch goes in as few calls as possible, each of at most [`CALL_BYTES`]. When the guest refuses a record it
+//! stops there; the refusal is noted and the next call starts behind it, with one record, then two, then four:
+//! a batch of which everything is refused would otherwise be decoded by the guest once a record, in full.
+//!
+//! # Where an output came from
+//! `filter`, `map` and `filter_map` keep the record's offset delta, which names the input as long as the deltas
+//! of the inputs differ. `array_map` makes new records with delta 0. With [`Tracking::Exact`] it is called record
+//! by record, and so are filters behind it, whose inputs no longer differ.
+//!
+//! # Instances
+//! An instance lives as long as the stage, but for three cases: after an error (of any stage: what the others
+//! remember of the failed batch must go too); when it has grown past half of its memory limit; and when it has
+//! run out of memory. A fresh one gets `init` and the look-back window again, and the call goes on where it was.
+
+use std::ops::Range;
+
+use host_batch::Batch;
+
+use crate::chain::{Refusal, Tracking};
+use crate::error::{Call, Error};
+use crate::instance::{Instance, first_lines};
+use crate::look_back::History;
+use crate::module::Kind;
+use crate::stage::{Stage, StageState};
+use crate::wire::{self, Output, Record, Records, Refused};
+
+/// The most bytes of records in one call: a guest needs some five times as much, and what fits in the processor's
+/// cache is quicker. A single larger record still goes in whole.
+const CALL_BYTES: usize = 1 << 20;
+
+/// The most bytes of accumulator values that an aggregate should return from one call: it returns one a record.
+const ACCUMULATED_BYTES: usize = 8 << 20;
+
+/// What all stages of a chain must know of the batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin {
+    pub(crate) base_offset: i64,
+    pub(crate) base_timestamp: i64,
+    pub(crate) tracking: Tracking,
+}
+
+/// A stage at work.
+pub(crate) struct Runner {
+    index: usize,
+    stage: Stage,
+    instance: Option<Instance>,
+    /// whether the instance has been called since it was started
+    used: bool,
+    /// the memory size from which on the instance is replaced
+    replace_at: u64,
+    /// whether the guest's outputs may be freed; never again once that went wrong
+    reclaim: bool,
+    accumulator: Vec<u8>,
+    committed: Vec<u8>,
+    history: Option<History>,
+    scratch: Records,
+}
+
+impl Runner {
+    /// Starts the stage's first instance.
+    pub(crate) fn new(index: usize, stage: Stage) -> Result<Self, Error> {
+        let history = stage.look_back.filter(|_| stage.module.wants_look_back()).map(History::new);
+        let accumulator = stage.accumulator.clone();
+        let mut this = Self {
+            index,
+            instance: None,
+            used: false,
+            replace_at: 0,
+            reclaim: true,
+            committed: accumulator.clone(),
+            accumulator,
+            history,
+            scratch: Records::default(),
+            stage,
+        };
+        this.instance()?;
+        Ok(this)
+    }
+
+    pub(crate) fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    /// Bytes of the instance's memory.
+    pub(crate) fn memory(&self) -> u64 {
+        self.instance.as_ref().map_or(0, Instance::memory)
+    }
+
+    /// The accumulator after the last whole batch; empty for what is no aggregate.
+    pub(crate) fn accumulator(&self) -> &[u8] {
+        if self.is_aggregate() { &self.committed } else { &[] }
+    }
+
+    pub(crate) fn state(&self) -> StageState {
+        StageState { accumulator: self.accumulator().to_vec(), window: self.history.as_ref().map(History::window).unwrap_or_default() }
+    }
+
+    /// Takes over a state and starts afresh from it.
+    pub(crate) fn restore(&mut self, state: &StageState) -> Result<(), Error> {
+        self.accumulator.clone_from(&state.accumulator);
+        self.committed.clone_from(&state.accumulator);
+        if let Some(history) = &mut self.history {
+            history.restore(&state.window);
+        }
+        self.instance = None;
+        self.instance().map(drop)
+    }
+
+    /// Shows the module records of the past, which now belong to the window.
+    pub(crate) fn look_back(&mut self, records: &Batch, first_offset: i64) -> Result<(), Error> {
+        if records.is_empty() || !self.stage.module.wants_look_back() {
+            return Ok(());
+        }
+        let base_timestamp = records.timestamp(0).unwrap_or(0);
+        let mut encoded = std::mem::take(&mut self.scratch);
+        encoded.encode(records, base_timestamp);
+        let shown = self.instance().and_then(|instance| show(instance, &encoded, first_offset, base_timestamp));
+        if shown.is_ok() {
+            if let Some(history) = &mut self.history {
+                for index in 0..encoded.len() {
+                    history.push(&encoded.get(index), first_offset, base_timestamp);
+                }
+                history.commit();
+            }
+        } else {
+            self.instance = None;
+        }
+        self.scratch = encoded;
+        shown
+    }
+
+    /// The batch is through all stages.
+    pub(crate) fn commit(&mut self) {
+        if self.is_aggregate() {
+            self.committed.clone_from(&self.accumulator);
+        }
+        if let Some(history) = &mut self.history {
+            history.commit();
+        }
+    }
+
+    /// The batch failed, here or in another stage: nothing of it may be remembered.
+    pub(crate) fn roll_back(&mut self) {
+        self.accumulator.clone_from(&self.committed);
+        if let Some(history) = &mut self.history {
+            history.roll_back();
+        }
+        self.instance = None;
+    }
+
+    /// Runs all records through the module.
+    pub(crate) fn apply(
+        &mut self,
+        input: &Records,
+        output: &mut Records,
+        refusals: &mut Vec<Refusal>,
+        origin: &Origin,
+    ) -> Result<(), Error> {
+        output.clear();
+        let singly = origin.tracking == Tracking::Exact
+            && match self.stage.module.kind() {
+                Kind::ArrayMap => true,
+                Kind::Filter | Kind::FilterMap => !input.is_ascending(),
+                Kind::Map | Kind::Aggregate => false,
+            };
+        let mut start = 0;
+        let mut step = if singly { 1 } else { usize::MAX };
+        while start < input.len() {
+            let most = if self.is_aggregate() {
+                step.min((ACCUMULATED_BYTES / self.accumulator.len().max(1)).max(1))
+            } else {
+                step
+            };
+            let end = input.fitting(start, most, CALL_BYTES);
+            let fresh = !self.used;
+            match self.call(input, start..end, output, origin) {
+                Ok(None) => {
+                    start = end;
+                    if !singly {
+                        step = step.saturating_mul(2);
+                    }
+                }
+                Ok(Some((failed, reason))) => {
+                    refusals.push(self.refusal(input, failed, reason));
+                    start = failed + 1;
+                    step = 1;
+                }
+                // a fresh instance, or fewer records, may need less
+                Err(Error::Memory { call: Call::Alloc | Call::Transform, .. }) if !fresh || end - start > 1 => {
+                    self.instance = None;
+                    step = if fresh { (end - start) / 2 } else { end - start };
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// One call: the outputs go to `output`; returns the record that was refused, and why.
+    fn call(
+        &mut self,
+        input: &Records,
+        range: Range<usize>,
+        output: &mut Records,
+        origin: &Origin,
+    ) -> Result<Option<(usize, String)>, Error> {
+        let kind = self.stage.module.kind();
+        let aggregate = self.is_aggregate();
+        self.instance()?;
+        self.used = true;
+        let Some(instance) = &mut self.instance else { return Ok(None) };
+        let records = input.bytes(range.clone());
+        let head = wire::input_head(origin.base_offset, range.len(), records.len());
+        let accumulator: &[u8] = if aggregate { &self.accumulator } else { &[] };
+        let (tail, length) = wire::input_tail(origin.base_timestamp, aggregate.then_some(accumulator.len()));
+        let returned = instance.transform(&[&head, records, &tail[..length], accumulator])?;
+
+        let read = wire::read_output(instance.slice(returned.clone()), aggregate);
+        let read = read.map_err(|error| instance.breach(Call::Transform, format!("its output can't be read: {error}")))?;
+        let failed = match &read.refused {
+            None => None,
+            Some(refused) => Some(find_failed(input, range.clone(), kind, &read, refused, origin).ok_or_else(|| {
+                instance.breach(Call::Transform, "it refuses a record that it was not given".to_owned())
+            })?),
+        };
+        let done = failed.unwrap_or(range.end);
+        take_over(input, range.start..done, range.clone(), kind, &read, output);
+        if let Some(value) = read.accumulator {
+            self.accumulator.clear();
+            self.accumulator.extend_from_slice(value);
+        }
+        let refusal = failed.zip(read.refused.map(|refused| refused.hint));
+        if let Some(history) = &mut self.history {
+            for index in range.start..failed.map_or(range.end, |failed| failed + 1) {
+                history.push(&input.get(index), origin.base_offset, origin.base_timestamp);
+            }
+        }
+        if let Err(error) = instance.free(returned) {
+            tracing::warn!(module = self.stage.module.name(), %error, "the SmartModule can't free its own memory");
+            self.reclaim = false;
+            self.instance = None;
+        }
+        Ok(refusal)
+    }
+
+    fn refusal(&self, input: &Records, failed: usize, reason: String) -> Refusal {
+        let record = input.get(failed);
+        Refusal {
+            index: input.source(failed),
+            stage: self.index,
+            module: self.stage.module.name().to_owned(),
+            reason: first_lines(&reason),
+            key: record.key.map(<[u8]>::to_vec),
+            value: record.value.to_vec(),
+        }
+    }
+
+    fn is_aggregate(&self) -> bool {
+        self.stage.module.kind() == Kind::Aggregate
+    }
+
+    /// The instance, started anew if there is none or if it has grown too large.
+    fn instance(&mut self) -> Result<&mut Instance, Error> {
+        let keep = match self.instance.take() {
+            Some(instance) if instance.memory() <= self.replace_at => Some(instance),
+            Some(instance) => {
+                let memory = instance.memory();
+                tracing::debug!(module = self.stage.module.name(), memory, "a SmartModule instance is replaced");
+                None
+            }
+            None => None,
+        };
+        let instance = match keep {
+            Some(instance) => instance,
+            None => self.start()?,
+        };
+        Ok(self.instance.insert(instance))
+    }
+
+    fn start(&mut self) -> Result<Instance, Error> {
+        let stage = &self.stage;
+        let start =
+            |reclaim| Instance::start(&stage.module, &stage.params, stage.look_back, stage.limits, reclaim);
+        let mut instance = match start(self.reclaim) {
+            Err(Error::Trap { call: Call::Alloc, .. }) if self.reclaim => {
+                // it can't stand being probed: then without
+                self.reclaim = false;
+                start(false)
+            }
+            started => started,
+        }?;
+        if let Some(history) = &mut self.history {
+            if let Some((base_offset, base_timestamp)) = history.replay(&mut self.scratch) {
+                show(&mut instance, &self.scratch, base_offset, base_timestamp)?;
+            }
+        }
+        self.used = false;
+        // An instance that needs much from the start (what it looked back at, say) is given a quarter more,
+        // so that replacing it always gains something.
+        let limit = stage.limits.memory;
+        self.replace_at = (limit / 2).max(instance.memory().saturating_add(limit / 4));
+        Ok(instance)
+    }
+}
+
+/// Calls `look_back`, a bounded number of bytes at a time.
+fn show(instance: &mut Instance, records: &Records, base_offset: i64, base_timestamp: i64) -> Result<(), Error> {
+    let mut start = 0;
+    while start < records.len() {
+        let end = records.fitting(start, usize::MAX, CALL_BYTES);
+        let bytes = records.bytes(start..end);
+        let head = wire::input_head(base_offset, end - start, bytes.len());
+        let (tail, length) = wire::input_tail(base_timestamp, None);
+        instance.look_back(&[&head, bytes, &tail[..length]])?;
+        start = end;
+    }
+    Ok(())
+}
+
+/// Which record of the input the guest refused.
+fn find_failed(
+    input: &Records,
+    range: Range<usize>,
+    kind: Kind,
+    output: &Output<'_>,
+    refused: &Refused<'_>,
+    origin: &Origin,
+) -> Option<usize> {
+    if range.len() == 1 {
+        return Some(range.start);
+    }
+    let same = |&index: &usize| {
+        let record = input.get(index);
+        record.key == refused.key && record.value == refused.value
+    };
+    let by_offset = || {
+        let delta = refused.offset.wrapping_sub(origin.base_offset);
+        let found = input.deltas()[range.clone()].binary_search(&delta).ok()?;
+        Some(range.start + found)
+    };
+    let by_count = || Some(range.start + output.successes.len()).filter(|index| range.contains(index));
+    let offset = if input.is_ascending() { by_offset() } else { None };
+    offset
+        .filter(same)
+        .or_else(|| if matches!(kind, Kind::Map | Kind::Aggregate) { by_count().filter(same) } else { None })
+        // equal records are refused equally: the first is the one at which the guest stopped
+        .or_else(|| range.clone().find(same))
+}
+
+/// Adds the outputs of one call, each with where it came from. `done` are the inputs that went through.
+fn take_over(
+    input: &Records,
+    done: Range<usize>,
+    range: Range<usize>,
+    kind: Kind,
+    read: &Output<'_>,
+    output: &mut Records,
+) {
+    let successes = &read.successes;
+    let paired = kind != Kind::ArrayMap && successes.len() == done.len();
+    let matched = match kind {
+        Kind::Filter | Kind::FilterMap if !paired && input.is_ascending() => match_deltas(input, &done, read),
+        _ => None,
+    };
+    // Not known: the last it can have come from, so that nobody takes it for done too early.
+    let last = done.end.max(range.start + 1) - 1;
+    let local = |index: usize| match &matched {
+        Some(matched) => matched[index],
+        None if paired => done.start + index,
+        None => last,
+    };
+    if successes.is_exact() && !input.is_wide() {
+        output.append(successes, |index| input.source(local(index)));
+        return;
+    }
+    for (index, mut record) in successes.iter().enumerate() {
+        let from = local(index);
+        if input.is_wide() && (paired || matched.is_some()) {
+            restore_timestamp(&mut record, &input.get(from));
+        }
+        output.push(&record, input.source(from));
+    }
+}
+
+/// Undoes what a guest's encoder does to a far timestamp that it only passed on.
+fn restore_timestamp(record: &mut Record<'_>, from: &Record<'_>) {
+    if record.timestamp_delta == wire::through_guest(from.timestamp_delta) {
+        record.timestamp_delta = from.timestamp_delta;
+    }
+}
+
+/// Finds each output's input by its offset delta; `None` unless all are found, in order.
+fn match_deltas(input: &Records, done: &Range<usize>, read: &Output<'_>) -> Option<Vec<usize>> {
+    let mut candidates = done.clone();
+    let mut matched = Vec::with_capacity(read.successes.len());
+    for index in 0..read.successes.len() {
+        let delta = read.successes.delta(index);
+        matched.push(candidates.find(|&candidate| input.deltas()[candidate] == delta)?);
+    }
+    Some(matched)
+}

@@ -1,0 +1,8 @@
+//! Keeps values with an `a` in them, as a module of 2023 would; refuses what is not UTF-8.
+
+use fluvio_smartmodule::{smartmodule, Record, Result};
+
+#[smartmodule(filter)]
+pub fn filter(record: &Record) -> Result<bool> {
+    Ok(std::str::from_utf8(record.value.as_ref())?.contains('a'))
+}
