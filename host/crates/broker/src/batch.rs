@@ -121,16 +121,8 @@ fn check_one(bytes: Bytes, at: usize) -> Result<Option<CheckedBatch>, BatchError
     }
     match u32::try_from(claimed) {
         Ok(0) => Ok(None),
-        Ok(records) => Ok(Some(CheckedBatch {
-            bytes,
-            records,
-            codec,
-        })),
-        Err(_) => Err(BatchError::Count {
-            at,
-            claimed,
-            held: 0,
-        }),
+        Ok(records) => Ok(Some(CheckedBatch { bytes, records, codec })),
+        Err(_) => Err(BatchError::Count { at, claimed, held: 0 }),
     }
 }
 
@@ -154,16 +146,9 @@ pub(crate) fn stored(bytes: &[u8]) -> Option<StoredBatch> {
     }
     let base = i64::from_be_bytes(array(bytes, 0)?);
     let last = i32::from_be_bytes(array(bytes, LAST_OFFSET_DELTA)?);
-    Some(StoredBatch {
-        length,
-        base,
-        next: base.checked_add(i64::from(last))?.checked_add(1)?,
-    })
+    Some(StoredBatch { length, base, next: base.checked_add(i64::from(last))?.checked_add(1)? })
 }
 
 fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..at + N)?.try_into().ok()
 }
-
-#[cfg(test)]
-mod tests;

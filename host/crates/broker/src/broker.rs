@@ -9,7 +9,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fluvio_controlplane_metadata::smartmodule::SmartModuleSpec;
-use fluvio_protocol::record::ReplicaKey;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -54,30 +53,21 @@ impl Broker {
     ///
     /// If the address can't be listened on, or the data directory can't be used or is in use.
     pub async fn start(options: Options) -> Result<Self, Error> {
-        let medium = Box::new(FileMedium {
-            path: options.data.join(DATABASE),
-        });
+        let medium = Box::new(FileMedium { path: options.data.join(DATABASE) });
         Self::start_on(options, medium).await
     }
 
     /// Starts a broker whose store lies on `medium`.
-    pub(crate) async fn start_on(
-        options: Options,
-        medium: Box<dyn Medium>,
-    ) -> Result<Self, Error> {
+    pub(crate) async fn start_on(options: Options, medium: Box<dyn Medium>) -> Result<Self, Error> {
         let folder = options.data.clone();
         let sync = options.sync;
         let opening = tokio::task::spawn_blocking(move || open(&folder, medium, sync));
         let listener = listen(options.listen).await?;
         let address = local(&listener, options.listen)?;
-        let unit_listen = options
-            .listen_unit
-            .unwrap_or_else(|| SocketAddr::new(options.listen.ip(), 0));
+        let unit_listen = options.listen_unit.unwrap_or_else(|| SocketAddr::new(options.listen.ip(), 0));
         let unit_listener = listen(unit_listen).await?;
         let unit_address = local(&unit_listener, unit_listen)?;
-        let opened = opening
-            .await
-            .map_err(|error| Error::Thread(io::Error::other(error)))??;
+        let opened = opening.await.map_err(|error| Error::Thread(io::Error::other(error)))??;
         let state = Arc::new(State {
             catalog: opened.catalog,
             store: opened.store,
@@ -92,13 +82,7 @@ impl Broker {
         spawn_listener(&state, unit_listener, &stopping, unit::serve);
         spawn_housekeeping(&state, &stopping);
         info!(%address, unit = %unit_address, data = %state.options.data.display(), "broker started");
-        Ok(Self {
-            address,
-            unit_address,
-            stopping,
-            state,
-            writer: Some(opened.writer),
-        })
+        Ok(Self { address, unit_address, stopping, state, writer: Some(opened.writer) })
     }
 
     /// Where clients connect to.
@@ -183,15 +167,10 @@ impl State {
     }
 
     /// A SmartModule with its payload.
-    pub(crate) async fn load_smartmodule(
-        self: &Arc<Self>,
-        name: &str,
-    ) -> io::Result<Option<SmartModuleSpec>> {
+    pub(crate) async fn load_smartmodule(self: &Arc<Self>, name: &str) -> io::Result<Option<SmartModuleSpec>> {
         let state = Arc::clone(self);
         let name = name.to_owned();
-        let loaded = self
-            .blocking(move |_| state.catalog.load_smartmodule(&name))
-            .await;
+        let loaded = self.blocking(move |_| state.catalog.load_smartmodule(&name)).await;
         loaded.map_err(io::Error::other)
     }
 
@@ -202,11 +181,7 @@ impl State {
             return (host.clone(), port);
         }
         let bound = self.unit_address.ip();
-        let address = if bound.is_unspecified() {
-            local.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
-        } else {
-            bound
-        };
+        let address = if bound.is_unspecified() { local.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)) } else { bound };
         let host = match address {
             IpAddr::V4(v4) => v4.to_string(),
             IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
@@ -242,17 +217,14 @@ impl State {
 
     fn retention(&self, topic: &Topic) -> Retention {
         let own = topic.spec.get_clean_policy();
-        let age = own.map_or(self.options.retention, |policy| {
-            Some(Duration::from_secs(policy.retention_secs().into()))
-        });
+        let age =
+            own.map_or(self.options.retention, |policy| Some(Duration::from_secs(policy.retention_secs().into())));
         let now = SystemTime::now().duration_since(UNIX_EPOCH).ok();
         let oldest = now.zip(age).map(|(now, age)| now.saturating_sub(age));
         let storage = topic.spec.get_storage();
         Retention {
             committed_before: oldest.map(|time| u64::try_from(time.as_millis()).unwrap_or(0)),
-            max_bytes: storage
-                .and_then(|storage| storage.max_partition_size)
-                .or(self.options.retention_bytes),
+            max_bytes: storage.and_then(|storage| storage.max_partition_size).or(self.options.retention_bytes),
         }
     }
 }
@@ -268,45 +240,27 @@ fn open(folder: &Path, medium: Box<dyn Medium>, sync: bool) -> Result<Opened, Er
     let (store, writer) = Store::open(folder, lock, medium, sync)?;
     let store = Arc::new(store);
     let catalog = Catalog::load(Arc::clone(&store), folder)?;
-    Ok(Opened {
-        catalog,
-        store,
-        writer,
-    })
+    Ok(Opened { catalog, store, writer })
 }
 
 /// Makes the data directory ours. The lock ends with the process, however that ends.
 fn lock(folder: &Path) -> Result<File, Error> {
-    let failed = |source| Error::Directory {
-        path: folder.to_owned(),
-        source,
-    };
+    let failed = |source| Error::Directory { path: folder.to_owned(), source };
     std::fs::create_dir_all(folder).map_err(failed)?;
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(folder.join(LOCK))
-        .map_err(failed)?;
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(folder.join(LOCK)).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::Locked {
-            path: PathBuf::from(folder),
-        }),
+        Err(TryLockError::WouldBlock) => Err(Error::Locked { path: PathBuf::from(folder) }),
         Err(TryLockError::Error(source)) => Err(failed(source)),
     }
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| Error::Listen { address, source })
+    TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })
 }
 
 fn local(listener: &TcpListener, address: SocketAddr) -> Result<SocketAddr, Error> {
-    listener
-        .local_addr()
-        .map_err(|source| Error::Listen { address, source })
+    listener.local_addr().map_err(|source| Error::Listen { address, source })
 }
 
 fn spawn_listener<F>(

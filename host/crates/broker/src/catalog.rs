@@ -87,36 +87,23 @@ impl Catalog {
             reason: format!("{what} `{name}` can't be decoded"),
         };
         let loaded = store.load()?;
-        let mut state = State {
-            next_partition: loaded.next_partition,
-            ..State::default()
-        };
+        let mut state = State { next_partition: loaded.next_partition, ..State::default() };
         for topic in loaded.topics {
             let (spec, ids): (TopicSpec, Vec<u64>) =
                 decode(&topic.value).ok_or_else(|| damaged("topic", &topic.name))?;
             let extent = |id| store.extent(id);
-            let topic = make_topic(topic.name, spec, &ids, 0, extent).map_err(|source| {
-                Error::Format {
-                    path: folder.to_owned(),
-                    reason: source.to_string(),
-                }
-            })?;
+            let topic = make_topic(topic.name, spec, &ids, 0, extent)
+                .map_err(|source| Error::Format { path: folder.to_owned(), reason: source.to_string() })?;
             state.topics.insert(topic.name.clone(), Arc::new(topic));
         }
         for (name, value) in loaded.smartmodules {
-            let (spec, _): (SmartModuleSpec, Vec<u64>) =
-                decode(&value).ok_or_else(|| damaged("SmartModule", &name))?;
+            let (spec, _): (SmartModuleSpec, Vec<u64>) = decode(&value).ok_or_else(|| damaged("SmartModule", &name))?;
             let module = summarize(name.clone(), &spec);
             state.smartmodules.insert(name, Arc::new(module));
         }
         let system = system_topic();
         state.topics.insert(system.name.clone(), Arc::new(system));
-        Ok(Self {
-            store,
-            state: RwLock::new(state),
-            revision: watch::Sender::new(0),
-            changing: Mutex::new(()),
-        })
+        Ok(Self { store, state: RwLock::new(state), revision: watch::Sender::new(0), changing: Mutex::new(()) })
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State> {
@@ -161,12 +148,7 @@ impl Catalog {
         let after = after.filter(|after| *after >= state.forgotten);
         let topics = state.topics.values();
         let Some(after) = after else {
-            return News {
-                all: true,
-                created: topics.cloned().collect(),
-                deleted: Vec::new(),
-                revision,
-            };
+            return News { all: true, created: topics.cloned().collect(), deleted: Vec::new(), revision };
         };
         let created = topics.filter(|topic| topic.revision > after);
         let deleted = state.deleted.iter().filter(|(gone, _)| *gone > after);
@@ -179,26 +161,18 @@ impl Catalog {
     }
 
     /// Creates a topic with its partitions.
-    pub(crate) async fn create_topic(
-        &self,
-        name: String,
-        spec: TopicSpec,
-    ) -> Result<(), CatalogError> {
+    pub(crate) async fn create_topic(&self, name: String, spec: TopicSpec) -> Result<(), CatalogError> {
         let _one = self.changing.lock().await;
         if self.topic(&name).is_some() {
             return Err(CatalogError::Exists);
         }
         let first = self.read().next_partition;
         let ids: Vec<u64> = (first..first + u64::from(spec.replicas().partitions())).collect();
-        let change = Change::PutTopic {
-            name: name.clone(),
-            value: encode(&spec, &ids),
-            partitions: ids.clone(),
-        };
+        let change = Change::PutTopic { name: name.clone(), value: encode(&spec, &ids), partitions: ids.clone() };
         self.store.change(change).await.map_err(CatalogError::Store)?;
         let revision = *self.revision.borrow() + 1;
-        let topic = make_topic(name.clone(), spec, &ids, revision, |_| Ok(Extent::default()))
-            .map_err(CatalogError::Store)?;
+        let topic =
+            make_topic(name.clone(), spec, &ids, revision, |_| Ok(Extent::default())).map_err(CatalogError::Store)?;
         let mut state = self.write();
         state.next_partition = first + ids.len() as u64;
         state.topics.insert(name, Arc::new(topic));
@@ -213,10 +187,7 @@ impl Catalog {
         if topic.spec.is_system() {
             return Err(CatalogError::System);
         }
-        let change = Change::RemoveTopic {
-            name: name.to_owned(),
-            partitions: topic.partitions.clone(),
-        };
+        let change = Change::RemoveTopic { name: name.to_owned(), partitions: topic.partitions.clone() };
         self.store.change(change).await.map_err(CatalogError::Store)?;
         let mut state = self.write();
         let revision = *self.revision.borrow() + 1;
@@ -232,16 +203,9 @@ impl Catalog {
     }
 
     /// Stores a SmartModule, in place of one of the same name if there is one.
-    pub(crate) async fn put_smartmodule(
-        &self,
-        name: String,
-        spec: SmartModuleSpec,
-    ) -> Result<(), CatalogError> {
+    pub(crate) async fn put_smartmodule(&self, name: String, spec: SmartModuleSpec) -> Result<(), CatalogError> {
         let _one = self.changing.lock().await;
-        let change = Change::PutSmartModule {
-            name: name.clone(),
-            value: encode(&spec, &Vec::new()),
-        };
+        let change = Change::PutSmartModule { name: name.clone(), value: encode(&spec, &Vec::new()) };
         self.store.change(change).await.map_err(CatalogError::Store)?;
         let module = summarize(name.clone(), &spec);
         self.write().smartmodules.insert(name, Arc::new(module));
@@ -254,23 +218,16 @@ impl Catalog {
         if !self.read().smartmodules.contains_key(name) {
             return Err(CatalogError::Missing);
         }
-        let change = Change::RemoveSmartModule {
-            name: name.to_owned(),
-        };
+        let change = Change::RemoveSmartModule { name: name.to_owned() };
         self.store.change(change).await.map_err(CatalogError::Store)?;
         self.write().smartmodules.remove(name);
         Ok(())
     }
 
     /// A SmartModule with its payload, from disk.
-    pub(crate) fn load_smartmodule(
-        &self,
-        name: &str,
-    ) -> Result<Option<SmartModuleSpec>, StoreError> {
+    pub(crate) fn load_smartmodule(&self, name: &str) -> Result<Option<SmartModuleSpec>, StoreError> {
         let value = self.store.smartmodule(name)?;
-        Ok(value
-            .and_then(|value| decode::<SmartModuleSpec>(&value))
-            .map(|(spec, _)| spec))
+        Ok(value.and_then(|value| decode::<SmartModuleSpec>(&value)).map(|(spec, _)| spec))
     }
 }
 
@@ -300,21 +257,14 @@ fn make_topic(
         let key = ReplicaKey::new(name.as_str(), index);
         partitions.push(Arc::new(Partition::new(*id, key, extent(*id)?)));
     }
-    Ok(Topic {
-        name,
-        spec,
-        partitions,
-        revision,
-    })
+    Ok(Topic { name, spec, partitions, revision })
 }
 
 fn summarize(name: String, spec: &SmartModuleSpec) -> SmartModule {
     let length = u32::try_from(spec.wasm.payload.len()).unwrap_or(u32::MAX);
     let summary = SmartModuleSpec {
         meta: spec.meta.clone(),
-        summary: Some(SmartModuleWasmSummary {
-            wasm_length: length,
-        }),
+        summary: Some(SmartModuleWasmSummary { wasm_length: length }),
         ..SmartModuleSpec::default()
     };
     SmartModule { name, summary }

@@ -2,13 +2,10 @@
 
 use fluvio_protocol::api::Request;
 use fluvio_protocol::link::ErrorCode;
-use fluvio_protocol::link::versions::{
-    ApiVersionKey, ApiVersionsRequest, ApiVersionsResponse, PlatformVersion,
-};
+use fluvio_protocol::link::versions::{ApiVersionKey, ApiVersionsRequest, ApiVersionsResponse, PlatformVersion};
 use fluvio_protocol::{Decoder, Encoder};
 use fluvio_sc_schema::objects::{
-    ObjectApiCreateRequest, ObjectApiDeleteRequest, ObjectApiListRequest, ObjectApiUpdateRequest,
-    ObjectApiWatchRequest,
+    ObjectApiCreateRequest, ObjectApiDeleteRequest, ObjectApiListRequest, ObjectApiUpdateRequest, ObjectApiWatchRequest,
 };
 use fluvio_spu_schema::produce::DefaultProduceRequest;
 use fluvio_spu_schema::server::consumer_offset::{
@@ -59,11 +56,7 @@ fn key<R: Request>(oldest: i16) -> ApiVersionKey {
 }
 
 fn response(api_keys: Vec<ApiVersionKey>) -> ApiVersionsResponse {
-    ApiVersionsResponse {
-        error_code: ErrorCode::None,
-        api_keys,
-        platform_version: platform(),
-    }
+    ApiVersionsResponse { error_code: ErrorCode::None, api_keys, platform_version: platform() }
 }
 
 /// The type can only be made from a crate of its own or off the wire.

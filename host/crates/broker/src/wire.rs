@@ -35,10 +35,7 @@ impl Request {
 
     /// Where the answer goes to, and how it is written.
     pub(crate) fn address(&self) -> Address {
-        Address {
-            correlation: self.header.correlation_id(),
-            version: self.header.api_version(),
-        }
+        Address { correlation: self.header.correlation_id(), version: self.header.api_version() }
     }
 }
 
@@ -85,12 +82,7 @@ impl Responses {
     }
 
     /// Sends a response whose last part is `tail`: the response itself only encodes what comes before it.
-    pub(crate) async fn send_with_tail<R: Encoder>(
-        &self,
-        to: Address,
-        response: &R,
-        tail: &[u8],
-    ) -> io::Result<()> {
+    pub(crate) async fn send_with_tail<R: Encoder>(&self, to: Address, response: &R, tail: &[u8]) -> io::Result<()> {
         let head = head(to, response, tail.len())?;
         let mut stream = self.stream.lock().await;
         stream.write_all(&head).await?;
@@ -111,14 +103,8 @@ fn head<R: Encoder>(to: Address, response: &R, tail: usize) -> io::Result<Vec<u8
 /// Takes a connection apart.
 pub(crate) fn split(stream: TcpStream) -> (Requests, Responses) {
     let (read, write) = stream.into_split();
-    let codec = LengthDelimitedCodec::builder()
-        .max_frame_length(MAX_REQUEST)
-        .new_codec();
-    let requests = Requests {
-        frames: FramedRead::with_capacity(read, codec, 64 << 10),
-    };
-    let responses = Responses {
-        stream: Mutex::new(write),
-    };
+    let codec = LengthDelimitedCodec::builder().max_frame_length(MAX_REQUEST).new_codec();
+    let requests = Requests { frames: FramedRead::with_capacity(read, codec, 64 << 10) };
+    let responses = Responses { stream: Mutex::new(write) };
     (requests, responses)
 }

@@ -5,8 +5,7 @@ use std::io;
 use bytes::Buf;
 use fluvio_controlplane_metadata::core::Spec;
 use fluvio_controlplane_metadata::smartmodule::{
-    SmartModuleMetadata, SmartModuleSpec, SmartModuleWasm, SmartModuleWasmFormat,
-    SmartModuleWasmSummary,
+    SmartModuleMetadata, SmartModuleSpec, SmartModuleWasm, SmartModuleWasmFormat, SmartModuleWasmSummary,
 };
 use fluvio_controlplane_metadata::topic::{ReplicaSpec, TopicSpec};
 use fluvio_protocol::ByteBuf;
@@ -85,9 +84,7 @@ async fn create_topic(state: &State, name: String, spec: TopicSpec, dry_run: boo
 
 /// Refuses what a cluster would refuse too, and what only a cluster could do.
 fn check_topic(name: &str, spec: &TopicSpec) -> Option<Status> {
-    let refuse = |code: ErrorCode, message: String| {
-        Some(Status::new(name.to_owned(), code, Some(message)))
-    };
+    let refuse = |code: ErrorCode, message: String| Some(Status::new(name.to_owned(), code, Some(message)));
     if let Err(error) = validate_resource_name(name) {
         let message = format!("Invalid topic name: '{name}'. {error}");
         return refuse(ErrorCode::TopicInvalidName, message);
@@ -110,19 +107,13 @@ fn check_topic(name: &str, spec: &TopicSpec) -> Option<Status> {
     }
     let replication = spec.replicas().replication_factor().unwrap_or(1);
     if replication != 1 {
-        let message =
-            format!("the embedded broker keeps one replica of a partition, not {replication}");
+        let message = format!("the embedded broker keeps one replica of a partition, not {replication}");
         return refuse(ErrorCode::TopicInvalidConfiguration, message);
     }
     None
 }
 
-async fn create_smartmodule(
-    state: &State,
-    name: String,
-    spec: SmartModuleSpec,
-    dry_run: bool,
-) -> Status {
+async fn create_smartmodule(state: &State, name: String, spec: SmartModuleSpec, dry_run: bool) -> Status {
     let name = match &spec.meta {
         Some(meta) if meta.package.is_valid() => meta.store_id(),
         Some(_) => {
@@ -154,37 +145,18 @@ fn decode_smartmodule(object: &mut Object) -> io::Result<SmartModuleSpec> {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     let payload = object.body.split_to(length as usize);
-    Ok(SmartModuleSpec {
-        meta,
-        summary,
-        wasm: SmartModuleWasm {
-            format,
-            payload: ByteBuf::from(payload),
-        },
-    })
+    Ok(SmartModuleSpec { meta, summary, wasm: SmartModuleWasm { format, payload: ByteBuf::from(payload) } })
 }
 
 fn topic_refused(name: String, error: &CatalogError) -> Status {
     let (code, message) = match error {
-        CatalogError::Exists => (
-            ErrorCode::TopicAlreadyExists,
-            format!("Topic '{name}' already exists"),
-        ),
-        CatalogError::Missing => (
-            ErrorCode::TopicNotFound,
-            format!("Topic '{name}' was not found"),
-        ),
+        CatalogError::Exists => (ErrorCode::TopicAlreadyExists, format!("Topic '{name}' already exists")),
+        CatalogError::Missing => (ErrorCode::TopicNotFound, format!("Topic '{name}' was not found")),
         CatalogError::System => (
-            ErrorCode::SystemSpecDeletionAttempt {
-                kind: TopicSpec::LABEL.to_owned(),
-                name: name.clone(),
-            },
+            ErrorCode::SystemSpecDeletionAttempt { kind: TopicSpec::LABEL.to_owned(), name: name.clone() },
             format!("Topic '{name}' belongs to the system"),
         ),
-        CatalogError::Store(error) => (
-            error.code(&ReplicaKey::new(name.as_str(), 0_u32)),
-            error.to_string(),
-        ),
+        CatalogError::Store(error) => (error.code(&ReplicaKey::new(name.as_str(), 0_u32)), error.to_string()),
     };
     Status::new(name, code, Some(message))
 }
@@ -192,10 +164,9 @@ fn topic_refused(name: String, error: &CatalogError) -> Status {
 fn smartmodule_refused(name: String, error: &CatalogError) -> Status {
     let (code, message) = match error {
         CatalogError::Store(error) => (ErrorCode::SmartModuleError, error.to_string()),
-        CatalogError::Missing | CatalogError::Exists | CatalogError::System => (
-            ErrorCode::SmartModuleNotFound { name: name.clone() },
-            format!("SmartModule '{name}' was not found"),
-        ),
+        CatalogError::Missing | CatalogError::Exists | CatalogError::System => {
+            (ErrorCode::SmartModuleNotFound { name: name.clone() }, format!("SmartModule '{name}' was not found"))
+        }
     };
     Status::new(name, code, Some(message))
 }

@@ -42,12 +42,7 @@ use objects::{Envelope, Object};
 pub(crate) async fn serve(state: Arc<State>, stream: TcpStream, stopping: CancellationToken) {
     let local = stream.local_addr().map(|address| address.ip()).ok();
     let (mut requests, responses) = wire::split(stream);
-    let connection = Connection {
-        state,
-        responses: Arc::new(responses),
-        local,
-        gone: stopping.child_token(),
-    };
+    let connection = Connection { state, responses: Arc::new(responses), local, gone: stopping.child_token() };
     let _gone = connection.gone.clone().drop_guard();
     loop {
         let request = tokio::select! {
@@ -121,8 +116,7 @@ impl Connection {
                 let request: ListRequest<TopicSpec> = object.decode()?;
                 let mut topics = self.state.catalog.topics();
                 topics.retain(|topic| {
-                    topic.spec.is_system() == request.system
-                        && request.name_filters.filter(&topic.name)
+                    topic.spec.is_system() == request.system && request.name_filters.filter(&topic.name)
                 });
                 let topics = topics.iter().map(|topic| objects::topic(topic));
                 self.listed(to, topics.collect()).await
@@ -131,10 +125,7 @@ impl Connection {
                 let request: ListRequest<PartitionSpec> = object.decode()?;
                 let mut topics = self.state.catalog.topics();
                 topics.retain(|topic| topic.spec.is_system() == request.system);
-                let mut partitions: Vec<_> = topics
-                    .iter()
-                    .flat_map(|topic| objects::partitions(topic))
-                    .collect();
+                let mut partitions: Vec<_> = topics.iter().flat_map(|topic| objects::partitions(topic)).collect();
                 partitions.retain(|partition| request.name_filters.filter(&partition.name));
                 self.listed(to, partitions).await
             }
@@ -147,11 +138,8 @@ impl Connection {
             CustomSpuSpec::LABEL => {
                 let request: ListRequest<CustomSpuSpec> = object.decode()?;
                 let unit = self.unit();
-                let mut units = vec![Metadata {
-                    name: unit.name,
-                    spec: CustomSpuSpec::from(unit.spec),
-                    status: unit.status,
-                }];
+                let mut units =
+                    vec![Metadata { name: unit.name, spec: CustomSpuSpec::from(unit.spec), status: unit.status }];
                 units.retain(|unit| request.name_filters.filter(&unit.name));
                 self.listed(to, units).await
             }
@@ -177,10 +165,7 @@ impl Connection {
     }
 
     /// The SmartModules that a list request asks for; with their payloads unless a summary will do.
-    async fn smartmodules(
-        &self,
-        request: ListRequest<SmartModuleSpec>,
-    ) -> io::Result<Vec<Metadata<SmartModuleSpec>>> {
+    async fn smartmodules(&self, request: ListRequest<SmartModuleSpec>) -> io::Result<Vec<Metadata<SmartModuleSpec>>> {
         let filters: Vec<ListFilter> = request.name_filters.into();
         let mut wanted = Vec::with_capacity(filters.len());
         for filter in filters {
@@ -190,8 +175,7 @@ impl Connection {
         let mut found = Vec::new();
         for module in self.state.catalog.smartmodules() {
             let package = module.summary.meta.as_ref().map(|meta| &meta.package);
-            let is_wanted = wanted.is_empty()
-                || wanted.iter().any(|key| key.is_match(&module.name, package));
+            let is_wanted = wanted.is_empty() || wanted.iter().any(|key| key.is_match(&module.name, package));
             if !is_wanted {
                 continue;
             }
@@ -200,11 +184,7 @@ impl Connection {
             } else {
                 self.state.load_smartmodule(&module.name).await?
             };
-            found.extend(spec.map(|spec| Metadata {
-                name: module.name.clone(),
-                spec,
-                status: Default::default(),
-            }));
+            found.extend(spec.map(|spec| Metadata { name: module.name.clone(), spec, status: Default::default() }));
         }
         Ok(found)
     }

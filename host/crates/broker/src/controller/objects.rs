@@ -6,12 +6,8 @@ use std::io;
 
 use bytes::{Buf, Bytes};
 use fluvio_controlplane_metadata::core::Spec;
-use fluvio_controlplane_metadata::partition::{
-    PartitionResolution, PartitionSpec, PartitionStatus, ReplicaStatus,
-};
-use fluvio_controlplane_metadata::spu::{
-    IngressPort, SpuSpec, SpuStatus, SpuStatusResolution, SpuType,
-};
+use fluvio_controlplane_metadata::partition::{PartitionResolution, PartitionSpec, PartitionStatus, ReplicaStatus};
+use fluvio_controlplane_metadata::spu::{IngressPort, SpuSpec, SpuStatus, SpuStatusResolution, SpuType};
 use fluvio_controlplane_metadata::topic::{TopicResolution, TopicSpec, TopicStatus};
 use fluvio_protocol::bytes::BufMut;
 use fluvio_protocol::{Decoder, Encoder, Version};
@@ -50,11 +46,7 @@ impl Object {
         if body.remaining() < length as usize {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        Ok(Self {
-            label,
-            version,
-            body: body.split_to(length as usize),
-        })
+        Ok(Self { label, version, body: body.split_to(length as usize) })
     }
 
     pub(crate) fn decode<T: Decoder>(&mut self) -> io::Result<T> {
@@ -71,10 +63,7 @@ pub(crate) struct Envelope<T> {
 
 impl<T: Encoder> Envelope<T> {
     pub(crate) fn new<S: Spec>(object: T) -> Self {
-        Self {
-            label: S::LABEL,
-            object,
-        }
+        Self { label: S::LABEL, object }
     }
 }
 
@@ -132,11 +121,5 @@ pub(crate) fn unit(host: String, port: u16) -> Metadata<SpuSpec> {
         public_endpoint: IngressPort::from_port_host(port, host),
         ..SpuSpec::default()
     };
-    Metadata {
-        name: UNIT_NAME.to_owned(),
-        spec,
-        status: SpuStatus {
-            resolution: SpuStatusResolution::Online,
-        },
-    }
+    Metadata { name: UNIT_NAME.to_owned(), spec, status: SpuStatus { resolution: SpuStatusResolution::Online } }
 }

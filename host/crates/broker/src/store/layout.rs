@@ -30,12 +30,8 @@ pub(crate) const BLOCK_HEAD: usize = 8;
 
 pub(crate) const META: TableDefinition<'static, &str, u64> = TableDefinition::new("meta");
 pub(crate) const TOPICS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("topics");
-pub(crate) const PARTITIONS: TableDefinition<'static, u64, (i64, i64, u64)> =
-    TableDefinition::new("partitions");
-pub(crate) const BLOCKS: TableDefinition<'static, (u64, i64, u32), &[u8]> =
-    TableDefinition::new("blocks");
+pub(crate) const PARTITIONS: TableDefinition<'static, u64, (i64, i64, u64)> = TableDefinition::new("partitions");
+pub(crate) const BLOCKS: TableDefinition<'static, (u64, i64, u32), &[u8]> = TableDefinition::new("blocks");
 pub(crate) const DROPPED: TableDefinition<'static, u64, ()> = TableDefinition::new("dropped");
-pub(crate) const SMARTMODULES: TableDefinition<'static, &str, &[u8]> =
-    TableDefinition::new("smartmodules");
-pub(crate) const OFFSETS: TableDefinition<'static, (&str, &str, u32), (i64, u64)> =
-    TableDefinition::new("offsets");
+pub(crate) const SMARTMODULES: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("smartmodules");
+pub(crate) const OFFSETS: TableDefinition<'static, (&str, &str, u32), (i64, u64)> = TableDefinition::new("offsets");

@@ -30,12 +30,7 @@ pub(crate) struct FileMedium {
 
 impl Medium for FileMedium {
     fn open(&self) -> io::Result<Box<dyn StorageBackend>> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&self.path)?;
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&self.path)?;
         Ok(Box::new(FileBackend { file }))
     }
 

@@ -54,10 +54,9 @@ impl StoreError {
     /// Whether it may be over as soon as the store has been opened again.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
-            Self::Failed(error) => matches!(
-                **error,
-                DatabaseError::Io(_) | DatabaseError::PreviousIo | DatabaseError::DatabaseClosed
-            ),
+            Self::Failed(error) => {
+                matches!(**error, DatabaseError::Io(_) | DatabaseError::PreviousIo | DatabaseError::DatabaseClosed)
+            }
             _ => false,
         }
     }
@@ -65,9 +64,7 @@ impl StoreError {
     /// The code that a client is answered with.
     pub(crate) fn code(&self, replica: &ReplicaKey) -> ErrorCode {
         match self {
-            Self::Full => ErrorCode::PartitionFull {
-                replica_key: replica.clone(),
-            },
+            Self::Full => ErrorCode::PartitionFull { replica_key: replica.clone() },
             Self::Failed(_) | Self::Damaged { .. } => ErrorCode::StorageError,
             Self::Deleted => ErrorCode::TopicDeleted,
             Self::Stopping => ErrorCode::SpuOffline,
@@ -86,10 +83,7 @@ impl<E: Into<DatabaseError>> From<E> for StoreError {
 }
 
 fn is_full(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    )
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// What a partition holds, as far as it is on disk.
@@ -115,11 +109,7 @@ pub(crate) struct Partition {
 
 impl Partition {
     pub(crate) fn new(id: u64, key: ReplicaKey, extent: Extent) -> Self {
-        Self {
-            id,
-            key,
-            extent: watch::Sender::new(extent),
-        }
+        Self { id, key, extent: watch::Sender::new(extent) }
     }
 
     /// What it holds now.
@@ -139,10 +129,7 @@ impl Partition {
 
     fn publish(&self, next: Extent) {
         self.extent.send_if_modified(|extent| {
-            let next = Extent {
-                deleted: extent.deleted,
-                ..next
-            };
+            let next = Extent { deleted: extent.deleted, ..next };
             let changed = *extent != next;
             *extent = next;
             changed
@@ -162,32 +149,12 @@ pub(crate) struct Retention {
 /// A change of something other than records.
 #[derive(Debug)]
 pub(crate) enum Change {
-    PutTopic {
-        name: String,
-        value: Vec<u8>,
-        partitions: Vec<u64>,
-    },
-    RemoveTopic {
-        name: String,
-        partitions: Vec<Arc<Partition>>,
-    },
-    PutSmartModule {
-        name: String,
-        value: Vec<u8>,
-    },
-    RemoveSmartModule {
-        name: String,
-    },
-    PutOffset {
-        consumer: String,
-        replica: ReplicaKey,
-        offset: i64,
-        seconds: u64,
-    },
-    RemoveOffset {
-        consumer: String,
-        replica: ReplicaKey,
-    },
+    PutTopic { name: String, value: Vec<u8>, partitions: Vec<u64> },
+    RemoveTopic { name: String, partitions: Vec<Arc<Partition>> },
+    PutSmartModule { name: String, value: Vec<u8> },
+    RemoveSmartModule { name: String },
+    PutOffset { consumer: String, replica: ReplicaKey, offset: i64, seconds: u64 },
+    RemoveOffset { consumer: String, replica: ReplicaKey },
 }
 
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -214,7 +181,9 @@ enum Command {
         reply: Reply<bool>,
     },
     /// Deletes some of what dropped partitions left behind; true if there is more.
-    Clean { reply: Reply<bool> },
+    Clean {
+        reply: Reply<bool>,
+    },
     /// Commits in the way from which a killed broker starts without checking the whole store.
     Settle,
 }
@@ -253,9 +222,7 @@ impl Shared {
 fn open_database(medium: &dyn Medium, sync: bool) -> Result<Open, DatabaseError> {
     let off = Arc::new(AtomicBool::new(false));
     let backend = Switched::new(medium.open()?, Arc::clone(&off), sync);
-    let database = Database::builder()
-        .set_cache_size(CACHE_BYTES)
-        .create_with_backend(backend)?;
+    let database = Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend)?;
     Ok(Open { database, off })
 }
 
@@ -294,10 +261,7 @@ impl Store {
         medium: Box<dyn Medium>,
         sync: bool,
     ) -> Result<(Self, JoinHandle<()>), Error> {
-        let failed = |source: DatabaseError| Error::Store {
-            path: folder.to_owned(),
-            source: Box::new(source),
-        };
+        let failed = |source: DatabaseError| Error::Store { path: folder.to_owned(), source: Box::new(source) };
         let open = open_database(medium.as_ref(), sync).map_err(failed)?;
         prepare(&open.database, folder)?;
         let shared = Arc::new(Shared {
@@ -313,11 +277,7 @@ impl Store {
             .name("broker-store".to_owned())
             .spawn(move || writer.run(receiver))
             .map_err(Error::Thread)?;
-        let store = Self {
-            shared,
-            commands,
-            room: Arc::new(Semaphore::new(WAITING_BYTES)),
-        };
+        let store = Self { shared, commands, room: Arc::new(Semaphore::new(WAITING_BYTES)) };
         Ok((store, thread))
     }
 
@@ -330,17 +290,9 @@ impl Store {
     ) -> Result<oneshot::Receiver<Result<i64, StoreError>>, StoreError> {
         let bytes: usize = batches.iter().map(|batch| batch.bytes.len()).sum();
         let permits = u32::try_from(bytes.clamp(1, WAITING_BYTES)).unwrap_or(u32::MAX);
-        let room = Arc::clone(&self.room)
-            .acquire_many_owned(permits)
-            .await
-            .map_err(|_| StoreError::Stopping)?;
+        let room = Arc::clone(&self.room).acquire_many_owned(permits).await.map_err(|_| StoreError::Stopping)?;
         let (reply, receiver) = oneshot::channel();
-        let command = Command::Append {
-            partition,
-            batches,
-            reply,
-            _room: room,
-        };
+        let command = Command::Append { partition, batches, reply, _room: room };
         self.send(command).await?;
         Ok(receiver)
     }
@@ -351,19 +303,8 @@ impl Store {
     }
 
     /// Deletes what a partition holds beyond its retention.
-    pub(crate) async fn trim(
-        &self,
-        partition: &Arc<Partition>,
-        retention: Retention,
-    ) -> Result<(), StoreError> {
-        while self
-            .ask(|reply| Command::Trim {
-                partition: Arc::clone(partition),
-                retention,
-                reply,
-            })
-            .await?
-        {}
+    pub(crate) async fn trim(&self, partition: &Arc<Partition>, retention: Retention) -> Result<(), StoreError> {
+        while self.ask(|reply| Command::Trim { partition: Arc::clone(partition), retention, reply }).await? {}
         Ok(())
     }
 
@@ -385,18 +326,12 @@ impl Store {
     }
 
     async fn send(&self, command: Command) -> Result<(), StoreError> {
-        self.commands
-            .send(command)
-            .await
-            .map_err(|_| StoreError::Stopping)
+        self.commands.send(command).await.map_err(|_| StoreError::Stopping)
     }
 
     /// Everything but records, as it was when the store was opened.
     pub(crate) fn load(&self) -> Result<Loaded, Error> {
-        self.load_all().map_err(|source| Error::Store {
-            path: self.shared.folder.clone(),
-            source: Box::new(source),
-        })
+        self.load_all().map_err(|source| Error::Store { path: self.shared.folder.clone(), source: Box::new(source) })
     }
 
     fn load_all(&self) -> Result<Loaded, DatabaseError> {
@@ -404,31 +339,26 @@ impl Store {
         let mut loaded = Loaded::default();
         for entry in read.open_table(layout::TOPICS)?.iter()? {
             let (name, value) = entry?;
-            loaded.topics.push(LoadedTopic {
-                name: name.value().to_owned(),
-                value: value.value().to_owned(),
-            });
+            loaded.topics.push(LoadedTopic { name: name.value().to_owned(), value: value.value().to_owned() });
         }
         for entry in read.open_table(layout::SMARTMODULES)?.iter()? {
             let (name, value) = entry?;
             let name = name.value().to_owned();
             loaded.smartmodules.push((name, value.value().to_owned()));
         }
-        let last = read.open_table(layout::PARTITIONS)?.last()?;
-        let used = last.map_or(0, |(id, _)| id.value() + 1);
-        let last = read.open_table(layout::DROPPED)?.last()?;
-        let dropped = last.map_or(0, |(id, _)| id.value() + 1);
-        loaded.next_partition = used.max(dropped).max(1);
+        let partitions = read.open_table(layout::PARTITIONS)?;
+        let used = partitions.last()?.map_or(0, |(id, _)| id.value());
+        let dropped = read.open_table(layout::DROPPED)?;
+        let dropped = dropped.last()?.map_or(0, |(id, _)| id.value());
+        loaded.next_partition = used.max(dropped) + 1;
         Ok(loaded)
     }
 }
 
 /// Makes the tables of a new store, and refuses one of another version.
 fn prepare(database: &Database, folder: &Path) -> Result<(), Error> {
-    let format = prepare_tables(database).map_err(|source| Error::Store {
-        path: folder.to_owned(),
-        source: Box::new(source),
-    })?;
+    let format = prepare_tables(database)
+        .map_err(|source| Error::Store { path: folder.to_owned(), source: Box::new(source) })?;
     if format == layout::FORMAT {
         return Ok(());
     }

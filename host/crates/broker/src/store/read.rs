@@ -36,22 +36,11 @@ impl Store {
         let read = self.shared.current().database.begin_read()?;
         let partitions = read.open_table(layout::PARTITIONS)?;
         let (start, end, bytes) = partitions.get(id)?.map_or((0, 0, 0), |row| row.value());
-        Ok(Extent {
-            start,
-            end,
-            bytes,
-            deleted: false,
-        })
+        Ok(Extent { start, end, bytes, deleted: false })
     }
 
     /// Reads from the batch that holds the offset `from`, up to the offset `end` or the limit.
-    pub(crate) fn read(
-        &self,
-        partition: &Partition,
-        from: i64,
-        end: i64,
-        limit: Limit,
-    ) -> Result<Bytes, StoreError> {
+    pub(crate) fn read(&self, partition: &Partition, from: i64, end: i64, limit: Limit) -> Result<Bytes, StoreError> {
         let id = partition.id;
         let read = self.shared.current().database.begin_read()?;
         let blocks = read.open_table(layout::BLOCKS)?;
@@ -67,24 +56,14 @@ impl Store {
                 break;
             }
             let bytes = value.value();
-            let bytes = if part == 0 {
-                bytes.get(BLOCK_HEAD..)
-            } else {
-                Some(bytes)
-            };
-            chunk.bytes.extend_from_slice(bytes.ok_or(StoreError::Damaged {
-                partition: id,
-                offset: base,
-            })?);
+            let bytes = if part == 0 { bytes.get(BLOCK_HEAD..) } else { Some(bytes) };
+            chunk.bytes.extend_from_slice(bytes.ok_or(StoreError::Damaged { partition: id, offset: base })?);
         }
         chunk.finish()
     }
 
     /// The consumer offsets that pass the filter.
-    pub(crate) fn offsets(
-        &self,
-        keep: impl Fn(&str, &str, u32) -> bool,
-    ) -> Result<Vec<StoredOffset>, StoreError> {
+    pub(crate) fn offsets(&self, keep: impl Fn(&str, &str, u32) -> bool) -> Result<Vec<StoredOffset>, StoreError> {
         let read = self.shared.current().database.begin_read()?;
         let mut found = Vec::new();
         for entry in read.open_table(layout::OFFSETS)?.iter()? {
@@ -131,26 +110,14 @@ struct Chunk {
 
 impl Chunk {
     fn new(partition: u64, from: i64, end: i64, limit: Limit) -> Self {
-        Self {
-            partition,
-            from,
-            end,
-            limit,
-            bytes: Vec::new(),
-            start: 0,
-            walked: 0,
-            fits: 0,
-            full: false,
-        }
+        Self { partition, from, end, limit, bytes: Vec::new(), start: 0, walked: 0, fits: 0, full: false }
     }
 
     /// Walks what was added since; true if nothing more is wanted.
     fn is_complete(&mut self) -> Result<bool, StoreError> {
         while !self.full && self.walked < self.bytes.len() {
-            let batch = batch::stored(&self.bytes[self.walked..]).ok_or(StoreError::Damaged {
-                partition: self.partition,
-                offset: self.from,
-            })?;
+            let batch = batch::stored(&self.bytes[self.walked..])
+                .ok_or(StoreError::Damaged { partition: self.partition, offset: self.from })?;
             self.take(batch);
         }
         Ok(self.full)

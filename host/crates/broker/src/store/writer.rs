@@ -45,12 +45,7 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self {
-            shared,
-            broken: false,
-            full: None,
-            unsettled: false,
-        }
+        Self { shared, broken: false, full: None, unsettled: false }
     }
 
     /// Works until every handle to the store is gone, then finishes what is waiting.
@@ -169,14 +164,11 @@ struct Done {
 
 impl Done {
     fn extent(&self, partition: &Arc<Partition>) -> Extent {
-        self.extents
-            .get(&partition.id)
-            .map_or_else(|| partition.extent(), |(_, extent)| *extent)
+        self.extents.get(&partition.id).map_or_else(|| partition.extent(), |(_, extent)| *extent)
     }
 
     fn set(&mut self, partition: &Arc<Partition>, extent: Extent) {
-        self.extents
-            .insert(partition.id, (Arc::clone(partition), extent));
+        self.extents.insert(partition.id, (Arc::clone(partition), extent));
     }
 
     fn publish(&self) {
@@ -217,11 +209,7 @@ impl Command {
     }
 }
 
-fn send<T>(
-    reply: Reply<T>,
-    outcome: Result<Outcome, StoreError>,
-    value: impl FnOnce(Outcome) -> T,
-) {
+fn send<T>(reply: Reply<T>, outcome: Result<Outcome, StoreError>, value: impl FnOnce(Outcome) -> T) {
     let _ = reply.send(outcome.map(value));
 }
 
@@ -232,9 +220,7 @@ fn apply(
     done: &mut Done,
 ) -> Result<Result<Outcome, StoreError>, StoreError> {
     match command {
-        Command::Append {
-            partition, batches, ..
-        } => {
+        Command::Append { partition, batches, .. } => {
             if partition.extent().deleted || done.dropped.contains(&partition.id) {
                 return Ok(Err(StoreError::Deleted));
             }
@@ -248,11 +234,7 @@ fn apply(
             apply_change(transaction, change, done)?;
             Ok(Ok(Outcome::Done))
         }
-        Command::Trim {
-            partition,
-            retention,
-            ..
-        } => {
+        Command::Trim { partition, retention, .. } => {
             if partition.extent().deleted || done.dropped.contains(&partition.id) {
                 return Ok(Ok(Outcome::More(false)));
             }
@@ -270,12 +252,7 @@ fn apply(
 }
 
 /// Gives the batches their offsets and stores them in blocks.
-fn append(
-    blocks: &mut Blocks<'_>,
-    id: u64,
-    extent: Extent,
-    batches: &[CheckedBatch],
-) -> Result<Extent, StoreError> {
+fn append(blocks: &mut Blocks<'_>, id: u64, extent: Extent, batches: &[CheckedBatch]) -> Result<Extent, StoreError> {
     let time = unix_ms().to_be_bytes();
     let mut block = Vec::with_capacity(PART);
     let mut base = extent.end;
@@ -298,11 +275,7 @@ fn append(
     if !block.is_empty() {
         insert(blocks, id, base, &block)?;
     }
-    Ok(Extent {
-        end: next,
-        bytes,
-        ..extent
-    })
+    Ok(Extent { end: next, bytes, ..extent })
 }
 
 fn insert(blocks: &mut Blocks<'_>, id: u64, base: i64, block: &[u8]) -> Result<(), StoreError> {
@@ -313,12 +286,7 @@ fn insert(blocks: &mut Blocks<'_>, id: u64, base: i64, block: &[u8]) -> Result<(
 }
 
 /// Deletes from the front what is beyond the retention; true if there is more than one commit should do.
-fn trim(
-    blocks: &mut Blocks<'_>,
-    id: u64,
-    extent: Extent,
-    retention: Retention,
-) -> Result<(Extent, bool), StoreError> {
+fn trim(blocks: &mut Blocks<'_>, id: u64, extent: Extent, retention: Retention) -> Result<(Extent, bool), StoreError> {
     let mut doomed = Vec::new();
     let mut after = extent;
     let mut more = false;
@@ -357,7 +325,7 @@ fn trim(
 /// Deletes some blocks of dropped partitions; true if there are more.
 fn clean(transaction: &WriteTransaction) -> Result<bool, StoreError> {
     let mut dropped = transaction.open_table(layout::DROPPED)?;
-    let Some(id) = dropped.first()?.map(|(id, ())| id.value()) else {
+    let Some(id) = dropped.first()?.map(|(id, _)| id.value()) else {
         return Ok(false);
     };
     let mut blocks = transaction.open_table(layout::BLOCKS)?;
@@ -377,17 +345,9 @@ fn clean(transaction: &WriteTransaction) -> Result<bool, StoreError> {
     Ok(true)
 }
 
-fn apply_change(
-    transaction: &WriteTransaction,
-    change: &Change,
-    done: &mut Done,
-) -> Result<(), StoreError> {
+fn apply_change(transaction: &WriteTransaction, change: &Change, done: &mut Done) -> Result<(), StoreError> {
     match change {
-        Change::PutTopic {
-            name,
-            value,
-            partitions,
-        } => {
+        Change::PutTopic { name, value, partitions } => {
             let mut topics = transaction.open_table(layout::TOPICS)?;
             topics.insert(name.as_str(), value.as_slice())?;
             let mut rows = transaction.open_table(layout::PARTITIONS)?;
@@ -416,12 +376,7 @@ fn apply_change(
             let mut modules = transaction.open_table(layout::SMARTMODULES)?;
             modules.remove(name.as_str())?;
         }
-        Change::PutOffset {
-            consumer,
-            replica,
-            offset,
-            seconds,
-        } => {
+        Change::PutOffset { consumer, replica, offset, seconds } => {
             let mut offsets = transaction.open_table(layout::OFFSETS)?;
             let key = (consumer.as_str(), replica.topic.as_str(), replica.partition);
             offsets.insert(key, (*offset, *seconds))?;

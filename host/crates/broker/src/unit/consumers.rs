@@ -9,9 +9,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use fluvio_protocol::link::ErrorCode;
 use fluvio_protocol::record::ReplicaKey;
 use fluvio_spu_schema::server::consumer_offset::{
-    ConsumerOffset, DeleteConsumerOffsetRequest, DeleteConsumerOffsetResponse,
-    FetchConsumerOffsetsRequest, FetchConsumerOffsetsResponse, UpdateConsumerOffsetRequest,
-    UpdateConsumerOffsetResponse,
+    ConsumerOffset, DeleteConsumerOffsetRequest, DeleteConsumerOffsetResponse, FetchConsumerOffsetsRequest,
+    FetchConsumerOffsetsResponse, UpdateConsumerOffsetRequest, UpdateConsumerOffsetResponse,
 };
 
 use super::Connection;
@@ -19,20 +18,11 @@ use crate::store::Change;
 use crate::wire::Address;
 
 impl Connection {
-    pub(super) async fn update_consumer(
-        &self,
-        to: Address,
-        request: &UpdateConsumerOffsetRequest,
-    ) -> io::Result<()> {
+    pub(super) async fn update_consumer(&self, to: Address, request: &UpdateConsumerOffsetRequest) -> io::Result<()> {
         let offset = request.offset;
         let change = self.sessions.get(&request.session_id).map(|session| {
             let consumer = session.consumer.clone()?;
-            Some(Change::PutOffset {
-                consumer,
-                replica: session.replica.clone(),
-                offset,
-                seconds: unix_seconds(),
-            })
+            Some(Change::PutOffset { consumer, replica: session.replica.clone(), offset, seconds: unix_seconds() })
         });
         let error_code = match change {
             None => ErrorCode::FetchSessionNotFoud,
@@ -44,25 +34,14 @@ impl Connection {
         self.responses.send(to, &response).await
     }
 
-    pub(super) async fn delete_consumer(
-        &self,
-        to: Address,
-        request: DeleteConsumerOffsetRequest,
-    ) -> io::Result<()> {
-        let change = Change::RemoveOffset {
-            consumer: request.consumer_id,
-            replica: request.replica_id,
-        };
+    pub(super) async fn delete_consumer(&self, to: Address, request: DeleteConsumerOffsetRequest) -> io::Result<()> {
+        let change = Change::RemoveOffset { consumer: request.consumer_id, replica: request.replica_id };
         let error_code = self.change(change).await;
         let response = DeleteConsumerOffsetResponse { error_code };
         self.responses.send(to, &response).await
     }
 
-    pub(super) async fn fetch_consumers(
-        &self,
-        to: Address,
-        request: FetchConsumerOffsetsRequest,
-    ) -> io::Result<()> {
+    pub(super) async fn fetch_consumers(&self, to: Address, request: FetchConsumerOffsetsRequest) -> io::Result<()> {
         let filter = request.filter_opts.unwrap_or_default();
         let state = Arc::clone(&self.state);
         let found = state
@@ -71,8 +50,7 @@ impl Connection {
                     let wanted = filter.consumer_id.as_deref();
                     let replica = filter.replica_id.as_ref();
                     wanted.is_none_or(|wanted| wanted == consumer)
-                        && replica
-                            .is_none_or(|key| key.topic == topic && key.partition == partition)
+                        && replica.is_none_or(|key| key.topic == topic && key.partition == partition)
                 })
             })
             .await;
@@ -87,10 +65,9 @@ impl Connection {
                     })
                     .collect(),
             },
-            Err(error) => FetchConsumerOffsetsResponse {
-                error_code: error.code(&ReplicaKey::default()),
-                consumers: Vec::new(),
-            },
+            Err(error) => {
+                FetchConsumerOffsetsResponse { error_code: error.code(&ReplicaKey::default()), consumers: Vec::new() }
+            }
         };
         self.responses.send(to, &response).await
     }

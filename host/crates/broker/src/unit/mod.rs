@@ -13,12 +13,9 @@ use fluvio_protocol::link::versions::VERSIONS_API_KEY;
 use fluvio_protocol::record::{Offset, ReplicaKey};
 use fluvio_spu_schema::server::SpuServerApiKey;
 use fluvio_spu_schema::server::fetch_offset::{
-    FetchOffsetPartitionResponse, FetchOffsetTopicResponse, FetchOffsetsRequest,
-    FetchOffsetsResponse,
+    FetchOffsetPartitionResponse, FetchOffsetTopicResponse, FetchOffsetsRequest, FetchOffsetsResponse,
 };
-use fluvio_spu_schema::server::update_offset::{
-    OffsetUpdateStatus, UpdateOffsetsRequest, UpdateOffsetsResponse,
-};
+use fluvio_spu_schema::server::update_offset::{OffsetUpdateStatus, UpdateOffsetsRequest, UpdateOffsetsResponse};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -104,10 +101,7 @@ impl Connection {
             UPDATE_CONSUMER => self.update_consumer(to, &request.decode()?).await,
             DELETE_CONSUMER => self.delete_consumer(to, request.decode()?).await,
             FETCH_CONSUMERS => self.fetch_consumers(to, request.decode()?).await,
-            other => Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("there is no request {other}"),
-            )),
+            other => Err(io::Error::new(io::ErrorKind::InvalidData, format!("there is no request {other}"))),
         }
     }
 
@@ -132,14 +126,9 @@ impl Connection {
                     },
                 }
             });
-            FetchOffsetTopicResponse {
-                partitions: partitions.collect(),
-                name: topic.name,
-            }
+            FetchOffsetTopicResponse { partitions: partitions.collect(), name: topic.name }
         });
-        FetchOffsetsResponse {
-            topics: topics.collect(),
-        }
+        FetchOffsetsResponse { topics: topics.collect() }
     }
 
     fn update_offsets(&self, request: &UpdateOffsetsRequest) -> UpdateOffsetsResponse {
@@ -151,13 +140,8 @@ impl Connection {
                 }
                 None => ErrorCode::FetchSessionNotFoud,
             };
-            OffsetUpdateStatus {
-                session_id: update.session_id,
-                error,
-            }
+            OffsetUpdateStatus { session_id: update.session_id, error }
         });
-        UpdateOffsetsResponse {
-            status: status.collect(),
-        }
+        UpdateOffsetsResponse { status: status.collect() }
     }
 }

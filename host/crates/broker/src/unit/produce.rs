@@ -46,8 +46,7 @@ impl Connection {
             for (index, records) in entries {
                 let result = if produce.wants_smartmodules {
                     Err(ErrorCode::Other(
-                        "the embedded broker does not run SmartModules; run them in the host"
-                            .to_owned(),
+                        "the embedded broker does not run SmartModules; run them in the host".to_owned(),
                     ))
                 } else {
                     store(&self.state, topic.as_deref(), index, &records).await
@@ -68,12 +67,7 @@ impl Connection {
 }
 
 /// Checks one entry and hands it to the store.
-async fn store(
-    state: &State,
-    topic: Option<&Topic>,
-    index: u32,
-    records: &Bytes,
-) -> Result<Pending, ErrorCode> {
+async fn store(state: &State, topic: Option<&Topic>, index: u32, records: &Bytes) -> Result<Pending, ErrorCode> {
     let topic = topic.ok_or(ErrorCode::TopicNotFound)?;
     if topic.spec.is_system() {
         return Err(ErrorCode::PermissionDenied);
@@ -83,19 +77,14 @@ async fn store(
         .and_then(|index| topic.partitions.get(index))
         .ok_or(ErrorCode::NotLeaderForPartition)?;
     let batches = batch::check(records)?;
-    if !batches
-        .iter()
-        .all(|batch| is_allowed(batch, topic.spec.get_compression_type()))
-    {
+    if !batches.iter().all(|batch| is_allowed(batch, topic.spec.get_compression_type())) {
         return Err(ErrorCode::CompressionError);
     }
     if batches.is_empty() {
         return Ok(Pending::Answered(ErrorCode::None));
     }
     let stored = state.store.append(Arc::clone(partition), batches).await;
-    stored
-        .map(Pending::Waiting)
-        .map_err(|error| error.code(&partition.key))
+    stored.map(Pending::Waiting).map_err(|error| error.code(&partition.key))
 }
 
 /// Whether a topic takes batches of this compression.
@@ -119,16 +108,11 @@ async fn collect(state: &State, pending: Vec<(String, Vec<(u32, Pending)>)>) -> 
                 Pending::Answered(code) => (-1, code),
                 Pending::Waiting(stored) => match stored.await {
                     Ok(Ok(base)) => (base, ErrorCode::None),
-                    Ok(Err(error)) => {
-                        (-1, error.code(&ReplicaKey::new(name.as_str(), partition_index)))
-                    }
+                    Ok(Err(error)) => (-1, error.code(&ReplicaKey::new(name.as_str(), partition_index))),
                     Err(_) => (-1, ErrorCode::SpuOffline),
                 },
             };
-            let extent = state
-                .catalog
-                .partition(&name, partition_index)
-                .map(|partition| partition.extent());
+            let extent = state.catalog.partition(&name, partition_index).map(|partition| partition.extent());
             partitions.push(PartitionProduceResponse {
                 partition_index,
                 error_code,
@@ -139,10 +123,7 @@ async fn collect(state: &State, pending: Vec<(String, Vec<(u32, Pending)>)>) -> 
         }
         responses.push(TopicProduceResponse { name, partitions });
     }
-    ProduceResponse {
-        responses,
-        throttle_time_ms: 0,
-    }
+    ProduceResponse { responses, throttle_time_ms: 0 }
 }
 
 fn parse(body: &mut Bytes, version: Version) -> io::Result<Produce> {
@@ -164,10 +145,7 @@ fn parse(body: &mut Bytes, version: Version) -> io::Result<Produce> {
         topics.push((name, entries));
     }
     let smartmodules = Vec::<SmartModuleInvocation>::decode_from(body, version)?;
-    Ok(Produce {
-        topics,
-        wants_smartmodules: !smartmodules.is_empty(),
-    })
+    Ok(Produce { topics, wants_smartmodules: !smartmodules.is_empty() })
 }
 
 fn count(body: &mut Bytes, version: Version) -> io::Result<usize> {

@@ -25,20 +25,11 @@ use crate::wire::{Address, Responses};
 
 impl Connection {
     /// Starts a stream.
-    pub(super) async fn stream_fetch(
-        &mut self,
-        to: Address,
-        request: DefaultStreamFetchRequest,
-    ) -> io::Result<()> {
+    pub(super) async fn stream_fetch(&mut self, to: Address, request: DefaultStreamFetchRequest) -> io::Result<()> {
         let replica = ReplicaKey::new(request.topic, request.partition);
-        let partition = self
-            .state
-            .catalog
-            .partition(&replica.topic, replica.partition);
+        let partition = self.state.catalog.partition(&replica.topic, replica.partition);
         let refusal = if !request.smartmodules.is_empty() {
-            Some(ErrorCode::Other(
-                "the embedded broker does not run SmartModules; run them in the host".to_owned(),
-            ))
+            Some(ErrorCode::Other("the embedded broker does not run SmartModules; run them in the host".to_owned()))
         } else if partition.is_none() {
             Some(ErrorCode::NotLeaderForPartition)
         } else {
@@ -58,16 +49,9 @@ impl Connection {
             extent: partition.watch(),
             partition,
             acknowledged: acknowledged.subscribe(),
-            limit: Limit {
-                max_bytes: usize::try_from(request.max_bytes).unwrap_or(0),
-                cut: self.state.cut_responses,
-            },
+            limit: Limit { max_bytes: usize::try_from(request.max_bytes).unwrap_or(0), cut: self.state.cut_responses },
         };
-        let session = Session {
-            replica,
-            consumer: request.consumer_id,
-            acknowledged,
-        };
+        let session = Session { replica, consumer: request.consumer_id, acknowledged };
         self.sessions.insert(self.last_session, session);
         let gone = self.gone.clone();
         self.state.tasks.spawn(async move {
@@ -120,10 +104,7 @@ impl Stream {
                 return Err(ErrorCode::TopicDeleted);
             }
             if from < extent.start {
-                return Err(ErrorCode::OffsetEvicted {
-                    offset: from,
-                    next_available: extent.start,
-                });
+                return Err(ErrorCode::OffsetEvicted { offset: from, next_available: extent.start });
             }
             if from > extent.end {
                 return Err(ErrorCode::OffsetOutOfRange);
@@ -131,10 +112,7 @@ impl Stream {
             if from < extent.end {
                 let partition = Arc::clone(&self.partition);
                 let limit = self.limit;
-                let read = self
-                    .state
-                    .blocking(move |store| store.read(&partition, from, extent.end, limit))
-                    .await;
+                let read = self.state.blocking(move |store| store.read(&partition, from, extent.end, limit)).await;
                 let records = read.map_err(|error| error.code(&self.partition.key))?;
                 if !records.is_empty() {
                     return Ok((extent, records));
@@ -172,9 +150,7 @@ impl Stream {
                 ..FetchablePartitionResponse::default()
             },
         );
-        self.responses
-            .send_with_tail(self.to, &response, &records)
-            .await
+        self.responses.send_with_tail(self.to, &response, &records).await
     }
 }
 
@@ -185,13 +161,8 @@ async fn refuse(
     stream: u32,
     error_code: ErrorCode,
 ) -> io::Result<()> {
-    let partition = FetchablePartitionResponse {
-        error_code,
-        ..FetchablePartitionResponse::default()
-    };
-    responses
-        .send(to, &response(replica, stream, partition))
-        .await
+    let partition = FetchablePartitionResponse { error_code, ..FetchablePartitionResponse::default() };
+    responses.send(to, &response(replica, stream, partition)).await
 }
 
 fn response(
@@ -202,10 +173,7 @@ fn response(
     StreamFetchResponse {
         topic: replica.topic.clone(),
         stream_id,
-        partition: FetchablePartitionResponse {
-            partition_index: replica.partition,
-            ..partition
-        },
+        partition: FetchablePartitionResponse { partition_index: replica.partition, ..partition },
     }
 }
 
@@ -219,18 +187,14 @@ impl Encoder for RecordsLength {
     }
 
     fn encode<B: BufMut>(&self, out: &mut B, version: Version) -> io::Result<()> {
-        let length = u32::try_from(self.0)
-            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "too many records"))?;
+        let length =
+            u32::try_from(self.0).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "too many records"))?;
         length.encode(out, version)
     }
 }
 
 impl Decoder for RecordsLength {
-    fn decode<B: fluvio_protocol::bytes::Buf>(
-        &mut self,
-        src: &mut B,
-        version: Version,
-    ) -> io::Result<()> {
+    fn decode<B: fluvio_protocol::bytes::Buf>(&mut self, src: &mut B, version: Version) -> io::Result<()> {
         self.0 = u32::decode_from(src, version)? as usize;
         Ok(())
     }
