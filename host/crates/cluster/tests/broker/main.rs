@@ -1,0 +1,8 @@
+//! The whole crate against the embedded broker: what is promised, and what happens when the broker goes away.
+
+mod admin;
+mod consume;
+mod faults;
+mod offsets;
+mod produce;
+mod support;
