@@ -1,1 +1,39 @@
-//! Write connectors for host in Rust.
+//! Write connectors for `host` in Rust.
+//!
+//! A connector is a WebAssembly component that speaks one foreign protocol; `host` does everything else:
+//! Fluvio, SmartModules, retries, checkpoints, the sandbox. An author implements [`Source`], calls
+//! [`export_source!`], and builds with `cargo build --target wasm32-wasip2`, crate type `cdylib`.
+//!
+//! * [`Source`] is the trait; [`Batch`] takes records, [`Outcome`] carries them to the host.
+//! * [`Error`] has one constructor for each thing that the host can do about a failure.
+//! * [`http`] and [`mod@time`] are what WASI offers, in plain blocking form; every wait can be bounded, since a
+//!   reader must return within [`Limit::max_wait`].
+//! * [`units`] has durations and sizes as people write them in configuration files.
+//! * [`retry`], [`log`](mod@log) and [`metrics`] do what their names say.
+//! * [`testing`] runs all of it natively, under plain `cargo test`: fake clock, canned HTTP.
+//!
+//! Nothing here panics on what comes from outside; what fails returns an [`Error`].
+
+mod batch;
+#[doc(hidden)]
+pub mod bindings;
+mod check;
+pub mod config;
+mod error;
+#[doc(hidden)]
+pub mod export;
+pub mod http;
+pub mod log;
+pub mod metrics;
+mod platform;
+pub mod retry;
+mod source;
+#[cfg(not(target_os = "wasi"))]
+pub mod testing;
+pub mod time;
+pub mod units;
+
+pub use batch::{Batch, NO_KEY, Record};
+pub use check::{Check, CheckBuilder, Step};
+pub use error::{Error, ErrorKind, Result};
+pub use source::{Dataset, Limit, Outcome, Source, Spec};

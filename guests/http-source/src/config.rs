@@ -1,0 +1,194 @@
+//! The section `http` of a configuration file: the official http-source's keys, and ours beside them.
+
+use connector_sdk::config::Secret;
+use connector_sdk::http::{Request, Timeouts};
+use connector_sdk::units::{ByteSize, Duration};
+use connector_sdk::{Error, Result, warn};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::pointer::Pointer;
+
+/// What is asked for, how often, and what becomes of the answer.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The address to poll.
+    #[schemars(extend("x-network" = true))]
+    pub endpoint: String,
+
+    /// The method of the request.
+    #[serde(default = "default_method")]
+    pub method: String,
+
+    /// The body of the request.
+    #[serde(default)]
+    pub body: Option<String>,
+
+    /// Headers of the request, each written `Name: value`.
+    #[serde(default)]
+    pub headers: Vec<Secret>,
+
+    /// The `User-Agent` of the request.
+    #[serde(default = "default_user_agent", alias = "user-agent")]
+    #[schemars(extend("x-aliases" = ["user-agent"]))]
+    pub user_agent: String,
+
+    /// Time from one poll to the next; the first is made at once. What is missed while a poll takes long is
+    /// left out, not made up for.
+    #[serde(default = "default_interval")]
+    pub interval: Duration,
+
+    /// Which parts of an answer go into the record: the body alone, or the head too.
+    #[serde(default, alias = "output-parts", alias = "output_format")]
+    #[schemars(extend("x-aliases" = ["output-parts", "output_format"]))]
+    pub output_parts: OutputParts,
+
+    /// The form of the record: as it came, or wrapped in JSON.
+    #[serde(default, alias = "output-type")]
+    #[schemars(extend("x-aliases" = ["output-type"]))]
+    pub output_type: OutputType,
+
+    /// JSON Pointer to an array in the answer's body: each of its elements becomes a record of compact
+    /// JSON. Empty (`""`) when the body itself is the array.
+    #[serde(default)]
+    pub records: Option<Pointer>,
+
+    /// JSON Pointer to the record's key, in the element when `records` is given, else in the body.
+    #[serde(default)]
+    pub key: Option<Pointer>,
+
+    /// Make records of answers other than 2xx too, instead of reporting them as errors.
+    #[serde(default, rename = "produce-errors", alias = "produce_errors")]
+    #[schemars(extend("x-aliases" = ["produce_errors"]))]
+    pub produce_errors: bool,
+
+    /// How long it may take until the connection stands.
+    #[serde(default = "default_connect_timeout", rename = "connect-timeout", alias = "connect_timeout")]
+    #[schemars(extend("x-aliases" = ["connect_timeout"]))]
+    pub connect_timeout: Duration,
+
+    /// How long a poll may take altogether, from sending to the last byte.
+    #[serde(default = "default_request_timeout", rename = "request-timeout", alias = "request_timeout")]
+    #[schemars(extend("x-aliases" = ["request_timeout"]))]
+    pub request_timeout: Duration,
+
+    /// The longest body taken; a longer one is an error.
+    #[serde(default = "default_max_body", rename = "max-body", alias = "max_body")]
+    #[schemars(extend("x-aliases" = ["max_body"]))]
+    pub max_body: ByteSize,
+
+    /// How many redirects are followed.
+    #[serde(default = "default_redirects")]
+    pub redirects: u32,
+
+    /// Read one endless answer instead of polling. Not supported yet.
+    #[serde(default)]
+    pub stream: bool,
+
+    /// Where a stream is cut into records; used with `stream` only.
+    #[serde(default)]
+    pub delimiter: Option<String>,
+
+    /// Settings for `ws` endpoints, which are not supported; without effect on others.
+    #[serde(default)]
+    pub websocket_config: Option<serde_json::Value>,
+}
+
+/// Which parts of an answer go into the record.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OutputParts {
+    /// The body.
+    #[default]
+    Body,
+    /// Status line, headers and body.
+    Full,
+}
+
+/// The form of the record.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OutputType {
+    /// As it came.
+    #[default]
+    Text,
+    /// An object with the parts.
+    Json,
+}
+
+fn default_method() -> String {
+    "GET".to_owned()
+}
+
+fn default_user_agent() -> String {
+    concat!("fluvio/http-source ", env!("CARGO_PKG_VERSION")).to_owned()
+}
+
+const fn default_interval() -> Duration {
+    Duration::from_secs(10)
+}
+
+const fn default_connect_timeout() -> Duration {
+    Duration::from_secs(10)
+}
+
+const fn default_request_timeout() -> Duration {
+    Duration::from_secs(60)
+}
+
+const fn default_max_body() -> ByteSize {
+    ByteSize::from_bytes(64 << 20)
+}
+
+const fn default_redirects() -> u32 {
+    10
+}
+
+impl Config {
+    /// Checks what the schema can't, and makes the request that every poll repeats.
+    ///
+    /// # Errors
+    /// Kind `config`, naming the key.
+    pub fn request(&self) -> Result<Request> {
+        if self.stream {
+            return Err(Error::config("`http.stream`: streams are not supported yet; leave it out to poll"));
+        }
+        if self.records.is_some() && self.output_parts == OutputParts::Full {
+            return Err(Error::config(
+                "`http.records` makes records of the body's elements, which have no head of their own; leave \
+                 out `output_parts: full`",
+            ));
+        }
+        if self.websocket_config.is_some() {
+            warn!("`http.websocket_config` has no effect: the endpoint is polled");
+        }
+        let named = |key: &'static str| move |error: Error| error.context(format_args!("`http.{key}`"));
+        // Checked on its own, so that the error of either names the right key.
+        Request::get(&self.endpoint).map_err(named("endpoint"))?;
+        let mut request = Request::new(&self.method, &self.endpoint).map_err(named("method"))?;
+        request = request.header("user-agent", &self.user_agent).map_err(named("user_agent"))?;
+        for (index, header) in self.headers.iter().enumerate() {
+            let (name, value) = header.reveal().split_once(':').ok_or_else(|| {
+                // The text itself may be a secret.
+                Error::config(format!("`http.headers[{index}]` has no `:`; write `Name: value`"))
+            })?;
+            let at = |error: Error| error.context(format_args!("`http.headers[{index}]`"));
+            request = if name.trim().eq_ignore_ascii_case("user-agent") {
+                request.header(name.trim(), value.trim()).map_err(at)?
+            } else {
+                request.add_header(name.trim(), value.trim()).map_err(at)?
+            };
+        }
+        if let Some(body) = &self.body {
+            request = request.body(body.as_bytes());
+        }
+        let wait = self.request_timeout.get();
+        if wait.is_zero() {
+            return Err(Error::config("`http.request-timeout` must be longer than nothing"));
+        }
+        let connect = self.connect_timeout.get().min(wait);
+        let timeouts = Timeouts { connect, first_byte: wait, between_bytes: wait, total: Some(wait) };
+        Ok(request.timeouts(timeouts).redirects(self.redirects))
+    }
+}

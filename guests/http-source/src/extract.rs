@@ -1,0 +1,330 @@
+//! Makes records of answers.
+//!
+//! | `output_type` | `output_parts` | record |
+//! |---|---|---|
+//! | `text` | `body` | the body, byte for byte; only another declared charset is turned into UTF-8 |
+//! | `text` | `full` | `HTTP/1.1 200 OK`, the header lines `name: value`, an empty line, the body; line feeds between |
+//! | `json` | `body` | `{"body":"…"}` |
+//! | `json` | `full` | `{"status":{"version":…,"code":…,"string":…},"header":{…},"body":"…"}` |
+//!
+//! In JSON a body that is not UTF-8 stands with replacement characters, as the official connector has it,
+//! and beside it, without loss, as `body_base64`; a header value that is not UTF-8 is read as Latin-1.
+//! Names of headers are in lower case, in `json` sorted, and one that is repeated is a list. WASI does not
+//! say which version of HTTP was spoken; it is always given as `HTTP/1.1`.
+//!
+//! With `records` each element of an array in the body is a record: its own text, without the white space
+//! between tokens, so keys keep their order and numbers all their digits.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use connector_sdk::http::{Headers, reason};
+use connector_sdk::{Batch, Error, Limit, Result};
+use encoding_rs::{Encoding, UTF_8};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::config::{Config, OutputParts, OutputType};
+use crate::pointer::{Found, Pointer};
+use crate::protocol::Answer;
+
+const VERSION: &str = "HTTP/1.1";
+
+/// Turns answers into records.
+#[derive(Debug)]
+pub struct Extractor {
+    parts: OutputParts,
+    form: OutputType,
+    records: Option<Pointer>,
+    key: Option<Pointer>,
+}
+
+/// An answer on its way into batches.
+#[derive(Debug)]
+pub enum Delivery {
+    /// One record.
+    Whole(Option<Answer>),
+    /// The elements not delivered yet, as places in the body.
+    Elements {
+        /// The body.
+        body: Vec<u8>,
+        /// Where the elements are.
+        places: VecDeque<Range<usize>>,
+        /// Where the answer came from, and how many elements were taken, for messages.
+        origin: (String, u64),
+    },
+}
+
+impl Extractor {
+    /// An extractor as the configuration wants it.
+    pub fn new(config: &Config) -> Self {
+        Self {
+            parts: config.output_parts,
+            form: config.output_type,
+            records: config.records.clone(),
+            key: config.key.clone(),
+        }
+    }
+
+    /// Begins to deliver an answer.
+    ///
+    /// # Errors
+    /// Kind `data` when `records` finds no array in it.
+    pub fn start(&self, answer: Answer) -> Result<Delivery> {
+        if answer.status == 304 {
+            return Ok(Delivery::Whole(None));
+        }
+        let Some(pointer) = &self.records else { return Ok(Delivery::Whole(Some(answer))) };
+        let Answer { body, headers, place, .. } = answer;
+        let body = match decoded(&headers, &body) {
+            Cow::Owned(text) => text,
+            Cow::Borrowed(_) => body,
+        };
+        let places = elements(pointer, &body).map_err(|error| error.context(&place))?;
+        Ok(Delivery::Elements { body, places, origin: (place, 0) })
+    }
+
+    /// Adds records until the limit or the end of the answer; says whether that is reached.
+    ///
+    /// # Errors
+    /// Kind `data` for a record that has no key where one is asked for; the ones before it went out with
+    /// earlier batches, the ones after it follow.
+    pub fn fill(&self, delivery: &mut Delivery, batch: &mut Batch, limit: &Limit) -> Result<bool> {
+        match delivery {
+            Delivery::Whole(answer) => {
+                if let Some(answer) = answer.take() {
+                    self.whole(&answer, batch)?;
+                }
+                Ok(true)
+            }
+            Delivery::Elements { body, places, origin } => {
+                while let Some(place) = places.front() {
+                    if limit.is_full(batch) {
+                        return Ok(false);
+                    }
+                    let element = &body[place.clone()];
+                    let key = self.key(element);
+                    if key.is_err() && !batch.is_empty() {
+                        return Ok(false);
+                    }
+                    places.pop_front();
+                    let index = origin.1;
+                    origin.1 += 1;
+                    let key = key.map_err(|error| error.context(format_args!("{}: element {index}", origin.0)))?;
+                    batch.push_keyed_with(key.as_deref(), |out| compact(element, out));
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    fn whole(&self, answer: &Answer, batch: &mut Batch) -> Result<()> {
+        let body = decoded(&answer.headers, &answer.body);
+        let key = match &self.key {
+            None => None,
+            Some(_) => self.key(without_mark(&body)).map_err(|error| error.context(&answer.place))?,
+        };
+        let mut written = Ok(());
+        batch.push_keyed_with(key.as_deref(), |out| match self.form {
+            OutputType::Text => text(answer, &body, self.parts, out),
+            OutputType::Json => written = json(answer, &body, self.parts, out),
+        });
+        written
+    }
+
+    /// The key that the configuration asks for: a string's content, any other value's text; null is none.
+    fn key(&self, json: &[u8]) -> Result<Option<Vec<u8>>> {
+        let Some(pointer) = &self.key else { return Ok(None) };
+        let raw = match pointer.find(json).map_err(|error| not_json(&error, json))? {
+            Found::Value(raw) => raw,
+            Found::Missing { at, there } => return Err(nothing_there("key", pointer, &at, &there)),
+        };
+        Ok(match raw.get().as_bytes().first() {
+            Some(b'n') => None,
+            Some(b'"') => {
+                let text: String = serde_json::from_str(raw.get()).map_err(|error| not_json(&error, json))?;
+                Some(text.into_bytes())
+            }
+            _ => {
+                let mut key = Vec::new();
+                compact(raw.get().as_bytes(), &mut key);
+                Some(key)
+            }
+        })
+    }
+}
+
+/// Where the elements of the array are that the pointer leads to.
+fn elements(pointer: &Pointer, body: &[u8]) -> Result<VecDeque<Range<usize>>> {
+    let json = without_mark(body);
+    let array = match pointer.find(json).map_err(|error| not_json(&error, json))? {
+        Found::Value(raw) => raw,
+        Found::Missing { at, there } => return Err(nothing_there("records", pointer, &at, &there)),
+    };
+    let kind = match array.get().as_bytes().first() {
+        Some(b'[') => None,
+        Some(b'{') => Some("an object"),
+        Some(b'"') => Some("a string"),
+        Some(b't' | b'f') => Some("a boolean"),
+        Some(b'n') => Some("null"),
+        _ => Some("a number"),
+    };
+    if let Some(kind) = kind {
+        return Err(Error::data(format!("`records: {pointer}` leads to {kind}, not to an array")));
+    }
+    let elements: Vec<&RawValue> = serde_json::from_str(array.get()).map_err(|error| not_json(&error, json))?;
+    let start = body.as_ptr().addr();
+    let place = |element: &RawValue| {
+        let first = element.get().as_ptr().addr() - start;
+        first..first + element.get().len()
+    };
+    Ok(elements.into_iter().map(place).collect())
+}
+
+fn nothing_there(field: &str, pointer: &Pointer, at: &str, there: &str) -> Error {
+    let at = if at.is_empty() { "the document".to_owned() } else { format!("`{at}`") };
+    Error::data(format!("`{field}: {pointer}` finds nothing: {at} is {there}"))
+}
+
+fn not_json(error: &serde_json::Error, body: &[u8]) -> Error {
+    let start: String = String::from_utf8_lossy(&body[..body.len().min(60)]).escape_debug().collect();
+    let rest = if body.len() > 60 { "…" } else { "" };
+    Error::data(format!("the body is not JSON ({error}): `{start}{rest}`"))
+}
+
+/// The text without a UTF-8 byte order mark.
+fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
+}
+
+/// The body in UTF-8, if its type declares another charset; else as it is.
+fn decoded<'a>(headers: &Headers, body: &'a [u8]) -> Cow<'a, [u8]> {
+    match headers.get_str("content-type").and_then(charset) {
+        Some(encoding) if encoding != UTF_8 => match encoding.decode(body).0 {
+            Cow::Borrowed(_) => Cow::Borrowed(body),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        },
+        _ => Cow::Borrowed(body),
+    }
+}
+
+fn charset(content_type: &str) -> Option<&'static Encoding> {
+    content_type.split(';').skip(1).find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        let value = value.trim().trim_matches('"');
+        name.trim().eq_ignore_ascii_case("charset").then(|| Encoding::for_label(value.as_bytes()))?
+    })
+}
+
+fn text(answer: &Answer, body: &[u8], parts: OutputParts, out: &mut Vec<u8>) {
+    if parts == OutputParts::Full {
+        let status = format!("{VERSION} {} {}\n", answer.status, reason(answer.status).unwrap_or_default());
+        out.extend_from_slice(status.as_bytes());
+        let mut lines = 0;
+        for (name, value) in answer.headers.iter() {
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(value);
+            out.push(b'\n');
+            lines += 1;
+        }
+        // An answer without headers has an empty line in their place.
+        out.extend_from_slice(if lines == 0 { b"\n\n" } else { b"\n" });
+    }
+    out.extend_from_slice(body);
+}
+
+#[derive(Serialize)]
+struct JsonRecord<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<JsonStatus>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    header: Option<BTreeMap<&'a str, JsonHeader<'a>>>,
+    body: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body_base64: Option<String>,
+}
+
+#[derive(Serialize)]
+struct JsonStatus {
+    version: &'static str,
+    code: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    string: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum JsonHeader<'a> {
+    One(Cow<'a, str>),
+    Many(Vec<Cow<'a, str>>),
+}
+
+fn json(answer: &Answer, body: &[u8], parts: OutputParts, out: &mut Vec<u8>) -> Result<()> {
+    let body = without_mark(body);
+    let text = String::from_utf8_lossy(body);
+    let body_base64 = match text {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(_) => Some(STANDARD.encode(body)),
+    };
+    let full = parts == OutputParts::Full;
+    let status =
+        full.then(|| JsonStatus { version: VERSION, code: answer.status, string: reason(answer.status) });
+    let header = full.then(|| json_headers(&answer.headers));
+    let record = JsonRecord { status, header, body: &text, body_base64 };
+    serde_json::to_writer(out, &record).map_err(|error| Error::internal(format!("a record as JSON: {error}")))
+}
+
+fn json_headers(headers: &Headers) -> BTreeMap<&str, JsonHeader<'_>> {
+    let mut map = BTreeMap::new();
+    for (name, value) in headers.iter() {
+        let value = match std::str::from_utf8(value) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => value.iter().map(|&byte| char::from(byte)).collect(),
+        };
+        match map.get_mut(name) {
+            None => {
+                map.insert(name, JsonHeader::One(value));
+            }
+            Some(JsonHeader::Many(values)) => values.push(value),
+            Some(one @ JsonHeader::One(_)) => {
+                if let JsonHeader::One(first) = std::mem::replace(one, JsonHeader::Many(Vec::new())) {
+                    *one = JsonHeader::Many(vec![first, value]);
+                }
+            }
+        }
+    }
+    map
+}
+
+/// Appends JSON without the white space between tokens. The text is known to be JSON.
+fn compact(json: &[u8], out: &mut Vec<u8>) {
+    let mut rest = json;
+    while let Some(at) = rest.iter().position(|byte| matches!(byte, b'"' | b' ' | b'\t' | b'\n' | b'\r')) {
+        out.extend_from_slice(&rest[..at]);
+        rest = &rest[at..];
+        let length = if rest[0] == b'"' { string_length(rest) } else { 0 };
+        out.extend_from_slice(&rest[..length]);
+        rest = &rest[length.max(1)..];
+    }
+    out.extend_from_slice(rest);
+}
+
+/// How long the string is that the text begins with, quotes included.
+fn string_length(json: &[u8]) -> usize {
+    let mut index = 1;
+    while index < json.len() {
+        match json[index] {
+            b'"' => return index + 1,
+            b'\\' => index += 2,
+            _ => index += 1,
+        }
+    }
+    json.len()
+}
+
+#[cfg(test)]
+mod tests;
