@@ -1,0 +1,511 @@
+//! The `host:` map: settings that Fluvio's own tools do not have. Unknown keys in it are always errors.
+//!
+//! Every default stands in one place, the `Default` of its struct; the tables below, which the reference is
+//! made of, ask there.
+
+use crate::error::Report;
+use crate::fields::{Field, Group, Key, Unknown};
+use crate::network::NetworkTarget;
+use crate::units::{format_bytes, format_duration};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The settings of this host for one connector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HostSettings {
+    /// What becomes of a record that a stage refuses.
+    pub on_error: OnError,
+    /// The topic of dead letters; absent, the host names it.
+    pub dead_letter_topic: Option<String>,
+    /// How what may pass is tried again.
+    pub retry: Retry,
+    /// How much goes through the stages at a time.
+    pub batch: BatchSettings,
+    /// What the component may use.
+    pub sandbox: SandboxSettings,
+    /// How fast records may go.
+    pub rate_limit: RateLimit,
+    /// Where a source's cursor is kept.
+    pub state: StateSettings,
+    /// How long stopping may take before it is forced.
+    pub grace_period: Duration,
+}
+
+impl Default for HostSettings {
+    fn default() -> Self {
+        Self {
+            on_error: OnError::Stop,
+            dead_letter_topic: None,
+            retry: Retry::default(),
+            batch: BatchSettings::default(),
+            sandbox: SandboxSettings::default(),
+            rate_limit: RateLimit::default(),
+            state: StateSettings::default(),
+            // Kubernetes kills a pod 30 s after asking it to stop: this leaves time to be heard about it.
+            grace_period: Duration::from_secs(20),
+        }
+    }
+}
+
+/// What becomes of a record that a stage refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnError {
+    /// The connector stops, the record is not passed over.
+    Stop,
+    /// The record is left out, counted and logged.
+    Skip,
+    /// The record goes to the topic of dead letters.
+    DeadLetter,
+}
+
+impl OnError {
+    const WORDS: [(&'static str, Self); 3] =
+        [("stop", Self::Stop), ("skip", Self::Skip), ("dead-letter", Self::DeadLetter)];
+
+    /// The word for it in a configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Skip => "skip",
+            Self::DeadLetter => "dead-letter",
+        }
+    }
+}
+
+/// How what may pass (an unreachable or busy other side) is tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Retry {
+    /// How often in a row before the connector fails; for ever when absent.
+    pub max: Option<u32>,
+    /// The first wait; each further one is twice as long.
+    pub initial: Duration,
+    /// The longest wait.
+    pub max_delay: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        // The first retry comes while a person still watches; a dead server is asked twice a minute.
+        Self { max: None, initial: Duration::from_millis(500), max_delay: Duration::from_secs(30) }
+    }
+}
+
+/// How much goes through the stages at a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BatchSettings {
+    /// The most records in a batch.
+    pub max_records: u32,
+    /// The most bytes of keys and values in a batch. A single larger record still passes.
+    pub max_bytes: u64,
+    /// How long a source may wait for more records before it hands over what it has.
+    pub linger: Duration,
+}
+
+impl Default for BatchSettings {
+    fn default() -> Self {
+        // What is done once a batch is lost in the noise at 10,000 records of 100 bytes, which is also what
+        // fits into one of Fluvio's requests (1 MiB).
+        Self { max_records: 10_000, max_bytes: 1 << 20, linger: Duration::from_millis(100) }
+    }
+}
+
+/// What the component may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SandboxSettings {
+    /// The most memory of one instance, in bytes.
+    pub memory: u64,
+    /// How long one call may take, beyond the time that it was allowed to wait.
+    pub call_timeout: Duration,
+    /// Hosts that it may reach besides those that its section names.
+    pub allow: Vec<NetworkTarget>,
+}
+
+impl Default for SandboxSettings {
+    fn default() -> Self {
+        // Python and JavaScript guests need 30 to 100 MiB to begin with.
+        Self { memory: 256 << 20, call_timeout: Duration::from_secs(30), allow: Vec::new() }
+    }
+}
+
+/// How fast records may go; absent means without limit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RateLimit {
+    /// Records a second.
+    pub records_per_second: Option<u64>,
+    /// Bytes of keys and values a second.
+    pub bytes_per_second: Option<u64>,
+}
+
+/// Where a source's cursor is kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StateSettings {
+    /// Which kind of place.
+    pub store: StateStore,
+    /// The directory of a local store; absent, the host's own.
+    pub directory: Option<PathBuf>,
+    /// The topic of a store in the cluster; absent, the host's own.
+    pub topic: Option<String>,
+}
+
+/// Which kind of place keeps a source's cursor.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum StateStore {
+    /// Local with the embedded broker, else in the cluster.
+    #[default]
+    Auto,
+    /// A file on this machine.
+    Local,
+    /// A topic of the cluster.
+    Cluster,
+}
+
+fn none() -> String {
+    "none".to_owned()
+}
+
+fn defaults() -> HostSettings {
+    HostSettings::default()
+}
+
+pub(crate) const HOST: Group = Group {
+    path: "host",
+    about: "Settings of this host; Fluvio's own tools pass over them. A key that is not known here is an error.",
+    keys: &[
+        Key {
+            name: "on-error",
+            aliases: &["on_error"],
+            kind: "`stop`, `skip` or `dead-letter`",
+            default: || format!("`{}`", defaults().on_error.as_str()),
+            about: "What becomes of a record that a SmartModule or the connector refuses: stop there, leave it out (counted and logged), or put it on the topic of dead letters with the reason.",
+            example: "dead-letter",
+        },
+        Key {
+            name: "dead-letter-topic",
+            aliases: &["dead_letter_topic"],
+            kind: "string",
+            default: || "`dead-letter-<topic>`".to_owned(),
+            about: "The topic of dead letters, with `on-error: dead-letter`.",
+            example: "cat-facts-refused",
+        },
+        Key {
+            name: "retry",
+            aliases: &[],
+            kind: "map (`host.retry`)",
+            default: || "see there".to_owned(),
+            about: "How what may pass is tried again.",
+            example: "{max: 10}",
+        },
+        Key {
+            name: "batch",
+            aliases: &[],
+            kind: "map (`host.batch`)",
+            default: || "see there".to_owned(),
+            about: "How much goes through the stages at a time.",
+            example: "{max-records: 1000}",
+        },
+        Key {
+            name: "sandbox",
+            aliases: &[],
+            kind: "map (`host.sandbox`)",
+            default: || "see there".to_owned(),
+            about: "What the component may use.",
+            example: "{memory: 512 MiB}",
+        },
+        Key {
+            name: "rate-limit",
+            aliases: &["rate_limit"],
+            kind: "map (`host.rate-limit`)",
+            default: none,
+            about: "How fast records may go.",
+            example: "{records-per-second: 1000}",
+        },
+        Key {
+            name: "state",
+            aliases: &[],
+            kind: "map (`host.state`)",
+            default: || "see there".to_owned(),
+            about: "Where a source's cursor is kept.",
+            example: "{store: local}",
+        },
+        Key {
+            name: "grace-period",
+            aliases: &["grace_period"],
+            kind: "duration",
+            default: || format_duration(defaults().grace_period),
+            about: "How long stopping may take (finish the batch, flush, commit) before it is forced.",
+            example: "10s",
+        },
+    ],
+    without_effect: &[],
+};
+
+pub(crate) const RETRY: Group = Group {
+    path: "host.retry",
+    about: "How an unreachable or busy other side is tried again: with waits that double, and some randomness so that many connectors don't come back at once.",
+    keys: &[
+        Key {
+            name: "max",
+            aliases: &[],
+            kind: "whole number",
+            default: || defaults().retry.max.map_or("no limit".to_owned(), |max| max.to_string()),
+            about: "How often in a row before the connector fails.",
+            example: "10",
+        },
+        Key {
+            name: "initial",
+            aliases: &[],
+            kind: "duration",
+            default: || format_duration(defaults().retry.initial),
+            about: "The first wait.",
+            example: "1s",
+        },
+        Key {
+            name: "max-delay",
+            aliases: &["max_delay"],
+            kind: "duration",
+            default: || format_duration(defaults().retry.max_delay),
+            about: "The longest wait.",
+            example: "5m",
+        },
+    ],
+    without_effect: &[],
+};
+
+pub(crate) const BATCH: Group = Group {
+    path: "host.batch",
+    about: "How much goes through the stages at a time: more is faster, and takes more memory.",
+    keys: &[
+        Key {
+            name: "max-records",
+            aliases: &["max_records"],
+            kind: "whole number from 1",
+            default: || defaults().batch.max_records.to_string(),
+            about: "The most records in a batch.",
+            example: "1000",
+        },
+        Key {
+            name: "max-bytes",
+            aliases: &["max_bytes"],
+            kind: "bytes",
+            default: || format_bytes(defaults().batch.max_bytes),
+            about: "The most bytes of keys and values in a batch. A single larger record still passes.",
+            example: "4 MiB",
+        },
+        Key {
+            name: "linger",
+            aliases: &[],
+            kind: "duration",
+            default: || format_duration(defaults().batch.linger),
+            about: "How long a source may wait for more records before it hands over what it has.",
+            example: "1s",
+        },
+    ],
+    without_effect: &[],
+};
+
+pub(crate) const SANDBOX: Group = Group {
+    path: "host.sandbox",
+    about: "What the component may use. It has no files, no environment and no network but the hosts that its section names.",
+    keys: &[
+        Key {
+            name: "memory",
+            aliases: &[],
+            kind: "bytes",
+            default: || format_bytes(defaults().sandbox.memory),
+            about: "The most memory of one instance, at least 1 MiB and at most 4 GiB.",
+            example: "512 MiB",
+        },
+        Key {
+            name: "call-timeout",
+            aliases: &["call_timeout"],
+            kind: "duration",
+            default: || format_duration(defaults().sandbox.call_timeout),
+            about: "How long one call may take, beyond the time that it was allowed to wait.",
+            example: "1m",
+        },
+        Key {
+            name: "allow",
+            aliases: &[],
+            kind: "list of hosts, `host:port` or URLs",
+            default: none,
+            about: "Hosts that it may reach besides those that its section names, such as the targets of redirects. Without a port: any port.",
+            example: "[\"cdn.example.com:443\"]",
+        },
+    ],
+    without_effect: &[],
+};
+
+pub(crate) const RATE_LIMIT: Group = Group {
+    path: "host.rate-limit",
+    about: "How fast records may go.",
+    keys: &[
+        Key {
+            name: "records-per-second",
+            aliases: &["records_per_second"],
+            kind: "whole number from 1",
+            default: || "no limit".to_owned(),
+            about: "Records a second.",
+            example: "1000",
+        },
+        Key {
+            name: "bytes-per-second",
+            aliases: &["bytes_per_second"],
+            kind: "bytes",
+            default: || "no limit".to_owned(),
+            about: "Bytes of keys and values a second.",
+            example: "10 MB",
+        },
+    ],
+    without_effect: &[],
+};
+
+pub(crate) const STATE: Group = Group {
+    path: "host.state",
+    about: "Where a source's cursor is kept.",
+    keys: &[
+        Key {
+            name: "store",
+            aliases: &[],
+            kind: "`auto`, `local` or `cluster`",
+            default: || "`auto`".to_owned(),
+            about: "`local` is a file on this machine, `cluster` a topic; `auto` is local with the embedded broker, else the cluster.",
+            example: "local",
+        },
+        Key {
+            name: "directory",
+            aliases: &[],
+            kind: "path",
+            default: || "the host's own".to_owned(),
+            about: "The directory of a local store.",
+            example: "/var/lib/host",
+        },
+        Key {
+            name: "topic",
+            aliases: &[],
+            kind: "string",
+            default: || "the host's own".to_owned(),
+            about: "The topic of a store in the cluster.",
+            example: "connector-state",
+        },
+    ],
+    without_effect: &[],
+};
+
+/// Reads the `host:` map.
+pub(crate) fn read_host(field: &Field<'_>, report: &mut Report) -> HostSettings {
+    let mut settings = HostSettings::default();
+    let Some(fields) = field.fields(&HOST, Unknown::Refuse, report) else { return settings };
+    if let Some(word) = fields.get("on-error").and_then(|field| field.choice(&OnError::WORDS, report)) {
+        settings.on_error = word;
+    }
+    if let Some(field) = fields.get("dead-letter-topic") {
+        settings.dead_letter_topic = field.name(report);
+        if settings.on_error != OnError::DeadLetter {
+            let help = "add `on-error: dead-letter`, or remove it".to_owned();
+            report.warn(field.at, format!("`{}` has no effect without `on-error: dead-letter`", field.path), Some(help));
+        }
+    }
+    if let Some(period) = fields.get("grace-period").and_then(|field| field.duration(report)) {
+        settings.grace_period = period;
+    }
+    if let Some(field) = fields.get("retry") {
+        read_retry(&field, &mut settings.retry, report);
+    }
+    if let Some(field) = fields.get("batch") {
+        read_batch(&field, &mut settings.batch, report);
+    }
+    if let Some(field) = fields.get("sandbox") {
+        read_sandbox(&field, &mut settings.sandbox, report);
+    }
+    if let Some(limit) = fields.get("rate-limit").and_then(|f| f.fields(&RATE_LIMIT, Unknown::Refuse, report)) {
+        settings.rate_limit.records_per_second = limit.get("records-per-second").and_then(|f| f.positive(report));
+        settings.rate_limit.bytes_per_second = limit.get("bytes-per-second").and_then(|f| some_bytes(&f, report));
+    }
+    if let Some(state) = fields.get("state").and_then(|field| field.fields(&STATE, Unknown::Refuse, report)) {
+        let stores = [("auto", StateStore::Auto), ("local", StateStore::Local), ("cluster", StateStore::Cluster)];
+        settings.state.store = state.get("store").and_then(|f| f.choice(&stores, report)).unwrap_or_default();
+        settings.state.directory = state.get("directory").and_then(|field| field.name(report)).map(PathBuf::from);
+        settings.state.topic = state.get("topic").and_then(|field| field.name(report));
+    }
+    settings
+}
+
+fn read_retry(field: &Field<'_>, retry: &mut Retry, report: &mut Report) {
+    let Some(fields) = field.fields(&RETRY, Unknown::Refuse, report) else { return };
+    retry.max = fields.get("max").and_then(|field| field.integer("a whole number", report));
+    let (initial, longest) = (fields.get("initial"), fields.get("max-delay"));
+    if let Some(duration) = initial.as_ref().and_then(|field| some_time(field, report)) {
+        retry.initial = duration;
+        retry.max_delay = retry.max_delay.max(duration);
+    }
+    if let Some((field, duration)) = longest.and_then(|field| Some((some_time(&field, report)?, field))).map(|(d, f)| (f, d))
+    {
+        retry.max_delay = duration;
+        if initial.is_none() {
+            retry.initial = retry.initial.min(duration);
+        }
+        if duration < retry.initial {
+            field.wrong(&format!("at least `initial`, {}", format_duration(retry.initial)), None, report);
+        }
+    }
+}
+
+fn read_batch(field: &Field<'_>, batch: &mut BatchSettings, report: &mut Report) {
+    let Some(fields) = field.fields(&BATCH, Unknown::Refuse, report) else { return };
+    if let Some(records) = fields.get("max-records").and_then(|field| field.positive(report)) {
+        batch.max_records = records;
+    }
+    if let Some(bytes) = fields.get("max-bytes").and_then(|field| some_bytes(&field, report)) {
+        batch.max_bytes = bytes;
+    }
+    if let Some(linger) = fields.get("linger").and_then(|field| field.duration(report)) {
+        batch.linger = linger;
+    }
+}
+
+fn read_sandbox(field: &Field<'_>, sandbox: &mut SandboxSettings, report: &mut Report) {
+    let Some(fields) = field.fields(&SANDBOX, Unknown::Refuse, report) else { return };
+    if let Some(field) = fields.get("memory")
+        && let Some(bytes) = field.bytes(report)
+    {
+        if !(1 << 20..=4 << 30).contains(&bytes) {
+            field.wrong("at least 1 MiB and at most 4 GiB", None, report);
+        }
+        sandbox.memory = bytes;
+    }
+    if let Some(timeout) = fields.get("call-timeout").and_then(|field| some_time(&field, report)) {
+        sandbox.call_timeout = timeout;
+    }
+    for item in fields.get("allow").iter().flat_map(Field::items) {
+        let Some(text) = item.text(report) else { continue };
+        match NetworkTarget::parse(&text) {
+            Ok(targets) => sandbox.allow.extend(targets),
+            Err(problem) => item.wrong("a host, `host:port` or a URL", Some(&problem), report),
+        }
+    }
+}
+
+/// A duration longer than nothing.
+fn some_time(field: &Field<'_>, report: &mut Report) -> Option<Duration> {
+    let duration = field.duration(report)?;
+    if duration.is_zero() {
+        field.wrong("more than nothing", None, report);
+    }
+    Some(duration)
+}
+
+/// A size of at least one byte.
+fn some_bytes(field: &Field<'_>, report: &mut Report) -> Option<u64> {
+    let bytes = field.bytes(report)?;
+    if bytes == 0 {
+        field.wrong("more than nothing", None, report);
+    }
+    Some(bytes)
+}
