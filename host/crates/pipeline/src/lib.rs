@@ -1,1 +1,35 @@
-//! The way of a batch: stages, back-pressure, retry, checkpoints and the loops.
+//! The way of a batch from one end to the other, and what is promised on it.
+//!
+//! A source runs as three parts with bounded queues between them, so that reading, shaping and delivering
+//! overlap and a slow part stops the ones before it:
+//!
+//! ```text
+//!  reader ──(2 batches)──▶ stages ──(2 batches)──▶ writer ──▶ topic
+//!    ▲                    (a thread)                 │
+//!    └──────────── what is durable now ──────────────┘
+//! ```
+//!
+//! Invariants:
+//!
+//! * A cursor is made durable only after the topic has acknowledged every record up to it and every dead
+//!   letter of it; the source's `commit` follows that, never precedes it. Hence at least once.
+//! * A record that a stage refuses is never dropped in silence: the error policy decides, and whatever it
+//!   decides is counted and logged.
+//! * Order is kept: one reader, one thread of stages, one writer.
+//! * Memory is bounded: at most six batches are on their way at any time.
+//! * Nothing here knows how an end is made: a source, a stage, a topic and a store for cursors are the
+//!   traits in [`ends`], and the tests run the loops on ends that fail on purpose.
+
+pub mod checkpoint;
+pub mod dead_letter;
+pub mod ends;
+mod error;
+mod progress;
+mod retry;
+mod source;
+mod stages;
+
+pub use error::{Fault, FaultKind, PipelineError};
+pub use progress::{Counter, Progress, Snapshot};
+pub use retry::{Backoff, RetryPolicy};
+pub use source::{OnError, Settings, SourceRun, Stopped};

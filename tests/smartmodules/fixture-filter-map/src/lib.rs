@@ -1,6 +1,8 @@
 //! Halves even numbers, drops odd ones and refuses what is no number. Takes the old `Record`, as modules before
 //! 0.12 did, and keeps the key.
 
+#![allow(deprecated, reason = "what the macro makes for the old `Record` is deprecated, and what is tested here")]
+
 use fluvio_smartmodule::{Record, RecordData, Result, smartmodule};
 
 #[smartmodule(filter_map)]

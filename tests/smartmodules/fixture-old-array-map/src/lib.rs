@@ -3,7 +3,7 @@
 use fluvio_smartmodule::{smartmodule, RecordData, Result, SmartModuleRecord};
 
 #[smartmodule(array_map)]
-pub fn array_map(record: &SmartModuleRecord) -> Result<Vec<(Option<RecordData>, RecordData)>> {
+fn array_map(record: &SmartModuleRecord) -> Result<Vec<(Option<RecordData>, RecordData)>> {
     let text = std::str::from_utf8(record.value.as_ref())?;
     Ok(text.split_whitespace().map(|word| (None, RecordData::from(word))).collect())
 }

@@ -1,0 +1,228 @@
+//! Reads the source, waits out what may pass, makes a new reading when one failed, and passes on what became
+//! durable.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::error::SendError;
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::{Chunk, Durable, Settings, Stopped};
+use crate::ends::{Limit, OpenSource, Read, Source};
+use crate::{Backoff, Fault, FaultKind, PipelineError, Progress};
+
+/// How long a read may wait for records while nothing is on its way. Bounds how late a stop is noticed.
+const IDLE_WAIT: Duration = Duration::from_millis(500);
+
+/// How long a read may wait while records are on their way. Short, for their acknowledgement is passed on
+/// between two reads, and a source that holds back until then (MQTT's receive maximum) waits for it.
+const BUSY_WAIT: Duration = Duration::from_millis(10);
+
+/// How often a source is served while the queue behind it is full, so that its connection stays alive.
+const SERVE_EVERY: Duration = Duration::from_secs(1);
+
+/// The first part of the loop.
+pub(super) struct Reader {
+    pub(super) opener: Box<dyn OpenSource>,
+    pub(super) settings: Settings,
+    pub(super) progress: Arc<Progress>,
+    pub(super) stop: CancellationToken,
+    pub(super) to_stages: mpsc::Sender<Chunk>,
+    pub(super) durable: watch::Receiver<Durable>,
+}
+
+/// What one reading of the source came to.
+enum Ended {
+    Source,
+    Asked,
+    /// The queue closed: a later part failed, and has the reason.
+    Closed,
+    /// A new reading is needed.
+    Broken(Fault),
+}
+
+impl Reader {
+    /// Reads until the end, a stop or a failure, through as many readings as it takes.
+    pub(super) async fn run(mut self, mut cursor: Option<Vec<u8>>) -> Result<Stopped, PipelineError> {
+        let mut sequence = 0;
+        let mut backoff = Backoff::new(self.settings.retry);
+        loop {
+            let opened = self.opener.open(cursor.as_deref()).await;
+            let fault = match opened {
+                Ok(mut source) => match self.read_all(source.as_mut(), &mut sequence, &mut backoff).await? {
+                    Ended::Source => return self.finish(source, sequence, Stopped::End).await,
+                    Ended::Asked => return self.finish(source, sequence, Stopped::Asked).await,
+                    Ended::Closed => return Ok(Stopped::Asked),
+                    Ended::Broken(fault) => fault,
+                },
+                Err(fault) => fault,
+            };
+            if fault.kind == FaultKind::Internal {
+                tracing::warn!(error = %fault, "connector failed, made anew");
+                self.progress.restarts.add(1);
+            }
+            if !self.pause(&mut backoff, fault).await? {
+                return Ok(Stopped::Asked);
+            }
+            // What the old reading returned must be durable before a new one starts behind it.
+            if !self.drained(sequence).await {
+                return Ok(Stopped::Asked);
+            }
+            let durable = self.durable.borrow().cursor.clone();
+            cursor = Some(durable).filter(|cursor| !cursor.is_empty());
+        }
+    }
+
+    /// Reads one reading until it ends or breaks.
+    async fn read_all(
+        &mut self,
+        source: &mut dyn Source,
+        sequence: &mut u64,
+        backoff: &mut Backoff,
+    ) -> Result<Ended, PipelineError> {
+        let mut committed = self.durable.borrow().cursor.clone();
+        loop {
+            if self.stop.is_cancelled() {
+                return Ok(Ended::Asked);
+            }
+            if let Err(fault) = self.pass_on_durable(source, &mut committed).await {
+                return Ok(Ended::Broken(fault));
+            }
+            if !self.to_stages.is_closed() && self.to_stages.capacity() == 0 {
+                match timeout(SERVE_EVERY, self.to_stages.reserve()).await {
+                    Ok(_) => {}
+                    Err(_) => {
+                        if let Err(fault) = source.read(Limit::SERVE).await
+                            && fault.kind == FaultKind::Internal
+                        {
+                            return Ok(Ended::Broken(fault));
+                        }
+                        continue;
+                    }
+                }
+            }
+            let busy = self.durable.borrow().sequence < *sequence;
+            let limit = Limit {
+                max_records: self.settings.max_records,
+                max_bytes: self.settings.max_bytes,
+                max_wait: if busy { BUSY_WAIT } else { IDLE_WAIT },
+            };
+            match source.read(limit).await {
+                Ok(read) => {
+                    backoff.reset();
+                    self.progress.set_waiting(None);
+                    let end = read.end;
+                    if self.forward(read, sequence).await.is_err() {
+                        return Ok(Ended::Closed);
+                    }
+                    if end {
+                        return Ok(Ended::Source);
+                    }
+                }
+                Err(fault) => match fault.kind {
+                    FaultKind::Config | FaultKind::Auth => return Err(PipelineError::Source(fault)),
+                    FaultKind::Internal => return Ok(Ended::Broken(fault)),
+                    FaultKind::Unreachable | FaultKind::Throttled => {
+                        if !self.pause(backoff, fault).await? {
+                            return Ok(Ended::Asked);
+                        }
+                    }
+                    FaultKind::Data => {
+                        if self.unusable(fault, sequence).await.is_err() {
+                            return Ok(Ended::Closed);
+                        }
+                    }
+                },
+            }
+        }
+    }
+
+    /// Hands a read on to the stages. A read without records still carries its cursor.
+    async fn forward(&mut self, read: Read, sequence: &mut u64) -> Result<(), SendError<Chunk>> {
+        if read.batch.is_empty() && read.cursor.is_empty() {
+            return Ok(());
+        }
+        self.progress.read_records.add(read.batch.len() as u64);
+        self.progress.read_bytes.add(read.batch.byte_len() as u64);
+        *sequence += 1;
+        let chunk = Chunk { sequence: *sequence, batch: read.batch, cursor: read.cursor, unusable: None };
+        self.to_stages.send(chunk).await
+    }
+
+    /// Hands on that the source met something it can't use; the writer applies the policy in its turn.
+    async fn unusable(&mut self, fault: Fault, sequence: &mut u64) -> Result<(), SendError<Chunk>> {
+        *sequence += 1;
+        let chunk = Chunk {
+            sequence: *sequence,
+            batch: host_batch::Batch::default(),
+            cursor: Vec::new(),
+            unusable: Some(fault.message),
+        };
+        self.to_stages.send(chunk).await
+    }
+
+    /// Tells the source what became durable since it was last told.
+    async fn pass_on_durable(&mut self, source: &mut dyn Source, committed: &mut Vec<u8>) -> Result<(), Fault> {
+        let cursor = self.durable.borrow_and_update().cursor.clone();
+        if cursor.is_empty() || cursor == *committed {
+            return Ok(());
+        }
+        let told = source.commit(&cursor).await;
+        *committed = cursor;
+        match told {
+            Ok(()) => Ok(()),
+            Err(fault) if fault.kind == FaultKind::Internal => Err(fault),
+            Err(fault) => {
+                // The records are safe; at worst the outside sends them again.
+                tracing::warn!(error = %fault, kind = fault.kind.name(), "source did not take the commit");
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits before the next attempt; false when a stop was asked for meanwhile.
+    async fn pause(&mut self, backoff: &mut Backoff, fault: Fault) -> Result<bool, PipelineError> {
+        if matches!(fault.kind, FaultKind::Config | FaultKind::Auth) {
+            return Err(PipelineError::Source(fault));
+        }
+        let Some(wait) = backoff.next(fault.retry_after) else {
+            return Err(PipelineError::RetriesExhausted { attempts: backoff.attempts(), fault });
+        };
+        self.progress.retries.add(1);
+        tracing::warn!(
+            error = %fault,
+            kind = fault.kind.name(),
+            attempt = backoff.attempts(),
+            wait_ms = wait.as_millis() as u64,
+            "source failed, trying again"
+        );
+        self.progress.set_waiting(Some(format!("{} (attempt {})", fault.message, backoff.attempts())));
+        tokio::select! {
+            () = self.stop.cancelled() => Ok(false),
+            () = tokio::time::sleep(wait) => Ok(true),
+        }
+    }
+
+    /// Waits until everything up to `sequence` is durable; false when the parts behind ended before.
+    async fn drained(&mut self, sequence: u64) -> bool {
+        self.durable.wait_for(|durable| durable.sequence >= sequence).await.is_ok()
+    }
+
+    /// Lets the parts behind finish, and tells the source one last time.
+    async fn finish(
+        mut self,
+        mut source: Box<dyn Source>,
+        sequence: u64,
+        stopped: Stopped,
+    ) -> Result<Stopped, PipelineError> {
+        let mut committed = self.durable.borrow().cursor.clone();
+        if self.drained(sequence).await
+            && let Err(fault) = self.pass_on_durable(source.as_mut(), &mut committed).await
+        {
+            tracing::warn!(error = %fault, "source did not take the last commit");
+        }
+        Ok(stopped)
+    }
+}

@@ -1,0 +1,162 @@
+//! The live lines of a run: one a stage, redrawn in place while log lines scroll above them.
+//!
+//! Only on a terminal. Everything that writes to standard error during a run goes through [`write_above`], so
+//! that a log line takes the live lines away first and they are drawn again behind it.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use host_pipeline::{Progress, Snapshot};
+
+/// How often the lines are redrawn. Ten a second looks alive and costs nothing.
+const EVERY: Duration = Duration::from_millis(200);
+
+/// The lines that are on the screen now.
+static DRAWN: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Writes to standard error above the live lines.
+pub(crate) fn write_above(bytes: &[u8]) -> io::Result<()> {
+    let drawn = DRAWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut out = io::stderr().lock();
+    erase(&mut out, drawn.len())?;
+    out.write_all(bytes)?;
+    draw(&mut out, &drawn)
+}
+
+fn erase(out: &mut impl io::Write, lines: usize) -> io::Result<()> {
+    for _ in 0..lines {
+        out.write_all(b"\x1b[1A\x1b[2K")?;
+    }
+    Ok(())
+}
+
+fn draw(out: &mut impl io::Write, lines: &[String]) -> io::Result<()> {
+    for line in lines {
+        writeln!(out, "{line}")?;
+    }
+    out.flush()
+}
+
+fn redraw(lines: Vec<String>) -> io::Result<()> {
+    let mut drawn = DRAWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut out = io::stderr().lock();
+    erase(&mut out, drawn.len())?;
+    draw(&mut out, &lines)?;
+    *drawn = lines;
+    Ok(())
+}
+
+/// What the lines of a source run are called.
+#[derive(Debug, Clone)]
+pub(crate) struct Names {
+    /// The connector, as in `http-source`.
+    pub(crate) connector: String,
+    /// The stages, as in `filter json-filter → map json-project`; empty for none.
+    pub(crate) stages: String,
+    /// The topic.
+    pub(crate) topic: String,
+}
+
+/// Redraws the lines of a run until dropped, when there is a terminal to draw on.
+#[derive(Debug)]
+pub(crate) struct Live {
+    task: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Live {
+    /// Starts drawing; does nothing where standard error is not a terminal.
+    pub(crate) fn start(names: Names, progress: Arc<Progress>) -> Self {
+        if !io::stderr().is_terminal() {
+            return Self { task: None };
+        }
+        let task = tokio::spawn(async move {
+            let (mut before, mut at) = (progress.snapshot(), Instant::now());
+            let mut ticks = tokio::time::interval(EVERY);
+            loop {
+                ticks.tick().await;
+                let (now, seconds) = (progress.snapshot(), at.elapsed().as_secs_f64().max(0.001));
+                if redraw(lines(&names, &before, &now, seconds)).is_err() {
+                    return;
+                }
+                (before, at) = (now, Instant::now());
+            }
+        });
+        Self { task: Some(task) }
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.abort();
+            // The last state stays on the screen; what follows is written below it.
+            if let Ok(mut drawn) = DRAWN.lock() {
+                drawn.clear();
+            }
+        }
+    }
+}
+
+fn lines(names: &Names, before: &Snapshot, now: &Snapshot, seconds: f64) -> Vec<String> {
+    let rate = |was: u64, is: u64| (is.saturating_sub(was) as f64 / seconds) as u64;
+    let mut lines = vec![format!(
+        "  {:<32} {:>12} records  {:>10}/s  {:>9}{}",
+        names.connector,
+        thousands(now.read_records),
+        thousands(rate(before.read_records, now.read_records)),
+        bytes(now.read_bytes),
+        now.waiting.as_ref().map(|w| format!("  waiting: {w}")).unwrap_or_default(),
+    )];
+    if !names.stages.is_empty() {
+        lines.push(format!(
+            "  {:<32} {:>12} records  {:>10}/s  {:>9} refused",
+            names.stages,
+            thousands(now.shaped_records),
+            thousands(rate(before.shaped_records, now.shaped_records)),
+            thousands(now.refused_records),
+        ));
+    }
+    lines.push(format!(
+        "  {:<32} {:>12} records  {:>10}/s  {:>9}",
+        format!("topic {}", names.topic),
+        thousands(now.sent_records),
+        thousands(rate(before.sent_records, now.sent_records)),
+        bytes(now.sent_bytes),
+    ));
+    lines
+}
+
+/// 1234567 as `1,234,567`.
+pub(crate) fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Bytes with a decimal unit, as in `12.3 MB`.
+pub(crate) fn bytes(n: u64) -> String {
+    let units = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
+    match units.iter().find(|(size, _)| n >= *size) {
+        Some((size, unit)) => format!("{:.1} {unit}", n as f64 / *size as f64),
+        None => format!("{n} B"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_readable() {
+        assert_eq!(["0", "999", "1,000", "1,234,567"], [0, 999, 1_000, 1_234_567].map(thousands)[..]);
+        assert_eq!(bytes(999), "999 B");
+        assert_eq!(bytes(12_345_678), "12.3 MB");
+    }
+}
