@@ -28,7 +28,7 @@ use crate::target::Endpoint;
 use crate::topics::TopicCompression;
 use crate::wire::RawBatches;
 use crate::wire::encode::{BatchWriter, single_size};
-use crate::{Cluster, Compression, Error};
+use crate::{Cluster, Compression, Error, ErrorCode};
 
 /// How long a topic may be missing, say while the controller restarts, before that is taken as final.
 pub(crate) const TOPIC_GRACE: Duration = Duration::from_secs(10);
@@ -352,10 +352,10 @@ impl Delivery<'_> {
             if found.error_code.is_ok() {
                 queue.drain(..count);
             } else {
-                let error = Error::server(
-                    format!("store records in partition {partition} of topic {:?}", self.topic),
-                    found.error_code.clone(),
-                );
+                let error = match found.error_code.clone() {
+                    ErrorCode::TopicNotFound | ErrorCode::TopicDeleted => Error::TopicNotFound { name: self.topic.to_owned() },
+                    code => Error::server(format!("store records in partition {partition} of topic {:?}", self.topic), code),
+                };
                 if failure.as_ref().is_none_or(Error::is_retryable) {
                     failure = Some(error);
                 }

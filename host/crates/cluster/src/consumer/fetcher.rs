@@ -95,7 +95,7 @@ impl Fetcher {
                 Ok(Left::Again) => continue,
                 Ok(Left::Unwanted) => return,
                 Ok(Left::Done) => Ok(Event::End),
-                Err(error) if self.may_pass(&error) => {
+                Err(error) if error.is_retryable() => {
                     self.backoff.wait(&error).await;
                     continue;
                 }
@@ -107,11 +107,6 @@ impl Fetcher {
         }
     }
 
-    /// A controller that has just started may not know its topics yet.
-    fn may_pass(&self, error: &Error) -> bool {
-        error.is_retryable() || (matches!(error, Error::TopicNotFound { .. }) && self.backoff.waited() < TOPIC_GRACE)
-    }
-
     fn is_done(&self) -> bool {
         self.until.is_some_and(|until| self.position >= until)
     }
@@ -121,7 +116,13 @@ impl Fetcher {
         if self.is_done() {
             return Ok(Left::Done);
         }
-        let mut connection = self.cluster.connect_to_leader(&self.topic, self.partition).await?;
+        let mut connection = match self.cluster.connect_to_leader(&self.topic, self.partition).await {
+            // A controller that has just started may not know its topics yet.
+            Err(Error::TopicNotFound { name: topic }) if self.backoff.waited() < TOPIC_GRACE => {
+                return Err(Error::NoLeader { topic, partition: self.partition });
+            }
+            connected => connected?,
+        };
         let log = self.log_offsets(&mut connection).await?;
         self.backoff.success();
         self.skip_deleted(log);

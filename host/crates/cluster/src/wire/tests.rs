@@ -132,12 +132,12 @@ proptest! {
         let mut bytes = encode(&records, COMPRESSIONS[which], 700, 0).concat();
         let at = at.index(bytes.len());
         bytes[at] = byte;
-        decode(Bytes::from(bytes)).map_or(0, |records| records.len());
+        let _either = decode(Bytes::from(bytes));
     }
 
     #[test]
     fn garbage_never_panics(bytes in vec(any::<u8>(), 0..400)) {
-        decode(Bytes::from(bytes)).map_or(0, |records| records.len());
+        let _either = decode(Bytes::from(bytes));
     }
 
     #[test]

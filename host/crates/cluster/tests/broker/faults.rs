@@ -177,5 +177,5 @@ async fn a_topic_that_is_deleted_ends_its_consumer_and_producer() {
         .await
         .expect("not in time")
         .expect_err("the topic is gone");
-    assert!(!error.is_retryable(), "{error}");
+    assert!(matches!(error, host_cluster::Error::TopicNotFound { .. }), "{error}");
 }
