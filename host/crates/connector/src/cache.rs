@@ -136,6 +136,3 @@ fn touch(path: &Path) {
         let _ = file.set_modified(SystemTime::now());
     }
 }
-
-#[cfg(test)]
-mod tests;

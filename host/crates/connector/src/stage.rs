@@ -156,3 +156,26 @@ fn check(inputs: usize, outputs: usize, sources: &[u32], refusals: &[transform::
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{check, transform::Refusal};
+
+    #[test]
+    fn an_answer_has_to_add_up() {
+        let refusal = |index| Refusal { index, reason: String::new() };
+        assert_eq!(check(4, 3, &[0, 0, 2], &[refusal(1), refusal(3)]), Ok(()));
+        assert_eq!(check(0, 0, &[], &[]), Ok(()));
+        let wrong = [
+            check(4, 2, &[0], &[]),
+            check(4, 2, &[1, 0], &[]),
+            check(4, 1, &[4], &[]),
+            check(4, 0, &[], &[refusal(2), refusal(2)]),
+            check(4, 0, &[], &[refusal(4)]),
+            check(4, 1, &[1], &[refusal(1)]),
+        ];
+        for answer in wrong {
+            assert!(answer.is_err());
+        }
+    }
+}
