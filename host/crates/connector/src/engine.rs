@@ -52,6 +52,9 @@ impl Engine {
     /// machine can't run compiled code or no thread can be started. A cache that can't be used is only
     /// warned of.
     pub fn new(options: EngineOptions) -> Result<Self, Error> {
+        // This crate's own TLS names its provider. A crate below does not, and panics in a process where
+        // another one has switched on a second provider; a default that is set already is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let tls = Arc::new(Tls::new(options.ca_file.as_deref())?);
         let mut config = Config::new();
         config.epoch_interruption(true);

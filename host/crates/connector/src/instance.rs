@@ -165,7 +165,7 @@ const FRAMES: usize = 50;
 
 fn stack(backtrace: &WasmBacktrace) -> Vec<String> {
     let name = |frame: &wasmtime::FrameInfo| match frame.func_name() {
-        Some(name) => name.to_owned(),
+        Some(name) => format!("{:#}", rustc_demangle::demangle(name)),
         None => format!("function {}", frame.func_index()),
     };
     backtrace.frames().iter().take(FRAMES).map(name).collect()

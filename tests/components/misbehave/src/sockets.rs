@@ -8,15 +8,16 @@ use crate::Config;
 pub fn act(config: &Config) -> Vec<String> {
     let done = match config.action.as_str() {
         "tcp" => tcp(config),
-        "listen" => TcpListener::bind("127.0.0.1:0").and_then(|listener| {
-            listener.local_addr().map(|address| format!("listening on {address}"))
-        }),
+        "listen" => TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr().map(|address| format!("listening on {address}"))),
         "udp" => UdpSocket::bind("0.0.0.0:0")
             .and_then(|socket| socket.send_to(b"x", config.url.as_str()))
             .map(|sent| format!("sent {sent}")),
-        _ => config.url.as_str().to_socket_addrs().map(|found| {
-            found.map(|address| address.to_string()).collect::<Vec<_>>().join(" ")
-        }),
+        _ => config
+            .url
+            .as_str()
+            .to_socket_addrs()
+            .map(|found| found.map(|address| address.to_string()).collect::<Vec<_>>().join(" ")),
     };
     vec![done.unwrap_or_else(|error| format!("error {:?}: {error}", error.kind()))]
 }

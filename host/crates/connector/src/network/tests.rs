@@ -55,18 +55,33 @@ fn any_host_is_not_any_address() {
 
 #[test]
 fn addresses_that_no_name_may_lead_to() {
-    let addresses = |texts: &[&str]| -> Vec<IpAddr> {
-        texts.iter().map(|text| text.parse().expect("an address")).collect()
-    };
+    let addresses =
+        |texts: &[&str]| -> Vec<IpAddr> { texts.iter().map(|text| text.parse().expect("an address")).collect() };
     let bad = [
-        "169.254.0.1", "169.254.169.254", "100.100.100.200", "168.63.129.16", "192.0.0.192", "0.0.0.0", "0.1.2.3",
-        "224.0.0.1", "255.255.255.255", "fe80::1", "febf::1", "ff02::1", "::", "fd00:ec2::254", "fd20:ce::254",
-        "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "::169.254.169.254",
+        "169.254.0.1",
+        "169.254.169.254",
+        "100.100.100.200",
+        "168.63.129.16",
+        "192.0.0.192",
+        "0.0.0.0",
+        "0.1.2.3",
+        "224.0.0.1",
+        "255.255.255.255",
+        "fe80::1",
+        "febf::1",
+        "ff02::1",
+        "::",
+        "fd00:ec2::254",
+        "fd20:ce::254",
+        "::ffff:169.254.169.254",
+        "64:ff9b::a9fe:a9fe",
+        "::169.254.169.254",
     ];
     for address in addresses(&bad) {
         assert!(forbidden(address), "{address}");
     }
-    let good = ["127.0.0.1", "::1", "10.1.2.3", "192.168.1.1", "93.184.216.34", "fd00::1", "2606:4700::1", "64:ff9b::808:808"];
+    let good =
+        ["127.0.0.1", "::1", "10.1.2.3", "192.168.1.1", "93.184.216.34", "fd00::1", "2606:4700::1", "64:ff9b::808:808"];
     for address in addresses(&good) {
         assert!(!forbidden(address), "{address}");
     }

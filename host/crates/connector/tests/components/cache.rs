@@ -12,7 +12,8 @@ fn cached(dir: &std::path::Path) -> Engine {
 }
 
 fn only_file(dir: &std::path::Path) -> PathBuf {
-    let mut files: Vec<_> = std::fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry").path()).collect();
+    let mut files: Vec<_> =
+        std::fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry").path()).collect();
     assert_eq!(files.len(), 1, "{files:?}");
     files.remove(0)
 }
@@ -94,7 +95,8 @@ async fn extra_authorities_must_be_some() {
     let file = home.path().join("ca.pem");
     for text in ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
         std::fs::write(&file, text).expect("it is written");
-        let error = Engine::new(EngineOptions { cache_dir: None, ca_file: Some(file.clone()) }).expect_err("none in it");
+        let error =
+            Engine::new(EngineOptions { cache_dir: None, ca_file: Some(file.clone()) }).expect_err("none in it");
         assert!(matches!(error, Error::CertificateAuthority { .. }), "{text:?}: {error:?}");
     }
     assert!(format!("{:?}", Sandbox { redact: vec!["hidden".into()], ..sandbox(&[]) }).contains("memory"));

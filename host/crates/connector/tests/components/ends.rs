@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use host_batch::Batch;
-use host_connector::{
-    Delivery, Error, ErrorKind, Kind, Limit, Reader, Sandbox, TransformStage, Writer,
-};
+use host_connector::{Delivery, Error, ErrorKind, Kind, Limit, Reader, Sandbox, TransformStage, Writer};
 
 use crate::guest::{Heard, LIMIT, component, open, read, sandbox};
 
@@ -62,7 +60,8 @@ async fn checks_and_discoveries() {
 #[tokio::test]
 async fn limits_and_cursors_arrive() {
     let source = component("misbehave").await;
-    let mut reader = Reader::open(&source, &sandbox(&[]), r#"{"do": "limit"}"#, Some(b"here".to_vec())).await.expect("it opens");
+    let mut reader =
+        Reader::open(&source, &sandbox(&[]), r#"{"do": "limit"}"#, Some(b"here".to_vec())).await.expect("it opens");
     let limit = Limit { max_records: 5, max_bytes: 600, max_wait: Duration::from_millis(70) };
     let outcome = reader.read(limit).await.expect("it reads");
     assert_eq!(outcome.batch.value(0), b"5 600 70");

@@ -86,7 +86,9 @@ async fn redirects_are_the_guests_to_follow_and_checked_again() {
 #[tokio::test]
 async fn metadata_addresses_need_to_be_named_themselves() {
     let open = sandbox(&["*"]);
-    for url in ["http://169.254.169.254/", "http://2852039166/", "http://[fd00:ec2::254]/", "http://[::ffff:a9fe:a9fe]/"] {
+    for url in
+        ["http://169.254.169.254/", "http://2852039166/", "http://[fd00:ec2::254]/", "http://[::ffff:a9fe:a9fe]/"]
+    {
         assert_eq!(text(&open, &get(url)).await, "error ErrorCode::HttpRequestDenied", "{url}");
     }
 }
@@ -152,7 +154,10 @@ async fn a_handshake_that_stalls_is_a_connection_timeout() {
 #[tokio::test]
 async fn a_slow_reader_slows_the_server_down() {
     let server = Server::start().await;
-    let config = format!(r#"{{"do": "http-hold", "url": "{}", "amount": 1000, "between_bytes_ms": 100}}"#, server.url("/endless"));
+    let config = format!(
+        r#"{{"do": "http-hold", "url": "{}", "amount": 1000, "between_bytes_ms": 100}}"#,
+        server.url("/endless")
+    );
     let mut reader = crate::guest::open(&sandbox(&["127.0.0.1"]), &config).await.expect("it opens");
     let reading = tokio::time::timeout(Duration::from_millis(900), reader.read(LIMIT));
     assert!(reading.await.is_err(), "it holds the response");
@@ -172,7 +177,10 @@ async fn certificates_are_checked_against_the_authorities() {
     let strict = Sandbox { network: sandbox(&["*"]).network, ..strict };
     assert_eq!(text(&strict, &get(&url)).await, "error ErrorCode::TlsCertificateError");
     let lines = heard.lines();
-    assert!(lines.iter().any(|line| line.contains(&url[..url.len() - 1]) && line.contains("UnknownIssuer")), "{lines:?}");
+    assert!(
+        lines.iter().any(|line| line.contains(&url[..url.len() - 1]) && line.contains("UnknownIssuer")),
+        "{lines:?}"
+    );
 
     let trusting = engine_with(Some(file)).load(&path("misbehave")).await.expect("it loads");
     let answer = async |url: &str| {

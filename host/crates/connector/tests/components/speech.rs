@@ -28,7 +28,8 @@ async fn what_is_printed_becomes_lines() {
     read(&sandbox, r#"{"do": "print", "text": "one\ntwo", "amount": 20000}"#).await.expect("it reads");
     let lines = heard.lines();
     assert_eq!(lines[..2], ["Info [stdout] one", "Info [stdout] two"]);
-    let printed: usize = lines[2..].iter().map(|line| line.matches('e').count() - "[stderr]".matches('e').count()).sum();
+    let printed: usize =
+        lines[2..].iter().map(|line| line.matches('e').count() - "[stderr]".matches('e').count()).sum();
     assert_eq!(printed, 20_000, "a long line comes in pieces, the last one when the instance goes");
 }
 
