@@ -68,7 +68,7 @@ pub struct Config {
     #[schemars(extend("x-aliases" = ["connect_timeout"]))]
     pub connect_timeout: Duration,
 
-    /// How long a poll may take altogether, from sending to the last byte.
+    /// How long a poll may take altogether, from sending to the last byte; of a stream, until its beginning.
     #[serde(default = "default_request_timeout", rename = "request-timeout", alias = "request_timeout")]
     #[schemars(extend("x-aliases" = ["request_timeout"]))]
     pub request_timeout: Duration,
@@ -82,13 +82,28 @@ pub struct Config {
     #[serde(default = "default_redirects")]
     pub redirects: u32,
 
-    /// Read one endless answer instead of polling. Not supported yet.
+    /// Ask only for news, by `ETag` and `Last-Modified`: an answer that has not changed makes no record.
+    #[serde(default)]
+    pub conditional: bool,
+
+    /// Read one answer that goes on and on, instead of polling for complete ones. When it ends, it is asked
+    /// for again when the interval is over.
     #[serde(default)]
     pub stream: bool,
 
-    /// Where a stream is cut into records; used with `stream` only.
-    #[serde(default)]
-    pub delimiter: Option<String>,
+    /// Where a stream is cut into records. Compared byte by byte, before any charset is turned into UTF-8.
+    #[serde(default = "default_delimiter")]
+    pub delimiter: String,
+
+    /// The longest record of a stream; a longer one is an error.
+    #[serde(default = "default_max_record", rename = "max-record", alias = "max_record")]
+    #[schemars(extend("x-aliases" = ["max_record"]))]
+    pub max_record: ByteSize,
+
+    /// How long a stream may be silent before it is taken for dead, and asked for again.
+    #[serde(default = "default_idle_timeout", rename = "idle-timeout", alias = "idle_timeout")]
+    #[schemars(extend("x-aliases" = ["idle_timeout"]))]
+    pub idle_timeout: Duration,
 
     /// Settings for `ws` endpoints, which are not supported; without effect on others.
     #[serde(default)]
@@ -145,21 +160,25 @@ const fn default_redirects() -> u32 {
     10
 }
 
+fn default_delimiter() -> String {
+    "\n".to_owned()
+}
+
+const fn default_max_record() -> ByteSize {
+    ByteSize::from_bytes(16 << 20)
+}
+
+const fn default_idle_timeout() -> Duration {
+    Duration::from_secs(300)
+}
+
 impl Config {
     /// Checks what the schema can't, and makes the request that every poll repeats.
     ///
     /// # Errors
     /// Kind `config`, naming the key.
     pub fn request(&self) -> Result<Request> {
-        if self.stream {
-            return Err(Error::config("`http.stream`: streams are not supported yet; leave it out to poll"));
-        }
-        if self.records.is_some() && self.output_parts == OutputParts::Full {
-            return Err(Error::config(
-                "`http.records` makes records of the body's elements, which have no head of their own; leave \
-                 out `output_parts: full`",
-            ));
-        }
+        self.check_combinations()?;
         if self.websocket_config.is_some() {
             warn!("`http.websocket_config` has no effect: the endpoint is polled");
         }
@@ -183,12 +202,44 @@ impl Config {
         if let Some(body) = &self.body {
             request = request.body(body.as_bytes());
         }
-        let wait = self.request_timeout.get();
-        if wait.is_zero() {
-            return Err(Error::config("`http.request-timeout` must be longer than nothing"));
+        Ok(request.timeouts(self.timeouts()).redirects(self.redirects))
+    }
+
+    fn check_combinations(&self) -> Result<()> {
+        let refusal = |message: &str| Err(Error::config(message));
+        if self.records.is_some() && self.output_parts == OutputParts::Full {
+            return refusal(
+                "`http.records` makes records of the body's elements, which have no head of their own; leave \
+                 out `output_parts: full`",
+            );
         }
+        if self.stream && self.records.is_some() {
+            return refusal("`http.records` needs complete answers, and `http.stream` has none; leave out one");
+        }
+        if self.stream && self.conditional {
+            return refusal("`http.conditional` needs complete answers, and `http.stream` has none; leave out one");
+        }
+        if self.conditional && !["GET", "HEAD"].iter().any(|method| self.method.eq_ignore_ascii_case(method)) {
+            return refusal("`http.conditional` asks whether there is news, which only GET and HEAD can");
+        }
+        if self.stream && self.delimiter.is_empty() {
+            return refusal("`http.delimiter` is empty; write where records end, as in \"\\n\"");
+        }
+        for (key, span) in [("request-timeout", self.request_timeout), ("idle-timeout", self.idle_timeout)] {
+            if span.get().is_zero() {
+                return Err(Error::config(format!("`http.{key}` must be longer than nothing")));
+            }
+        }
+        Ok(())
+    }
+
+    fn timeouts(&self) -> Timeouts {
+        let wait = self.request_timeout.get();
         let connect = self.connect_timeout.get().min(wait);
-        let timeouts = Timeouts { connect, first_byte: wait, between_bytes: wait, total: Some(wait) };
-        Ok(request.timeouts(timeouts).redirects(self.redirects))
+        if self.stream {
+            Timeouts { connect, first_byte: wait, between_bytes: self.idle_timeout.get(), total: None }
+        } else {
+            Timeouts { connect, first_byte: wait, between_bytes: wait, total: Some(wait) }
+        }
     }
 }

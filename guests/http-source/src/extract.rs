@@ -29,7 +29,7 @@ use serde_json::value::RawValue;
 
 use crate::config::{Config, OutputParts, OutputType};
 use crate::pointer::{Found, Pointer};
-use crate::protocol::Answer;
+use crate::protocol::{Answer, Head};
 
 const VERSION: &str = "HTTP/1.1";
 
@@ -74,11 +74,11 @@ impl Extractor {
     /// # Errors
     /// Kind `data` when `records` finds no array in it.
     pub fn start(&self, answer: Answer) -> Result<Delivery> {
-        if answer.status == 304 {
+        if answer.head.status == 304 {
             return Ok(Delivery::Whole(None));
         }
         let Some(pointer) = &self.records else { return Ok(Delivery::Whole(Some(answer))) };
-        let Answer { body, headers, place, .. } = answer;
+        let Answer { head: Head { headers, place, .. }, body } = answer;
         let body = match decoded(&headers, &body) {
             Cow::Owned(text) => text,
             Cow::Borrowed(_) => body,
@@ -96,7 +96,7 @@ impl Extractor {
         match delivery {
             Delivery::Whole(answer) => {
                 if let Some(answer) = answer.take() {
-                    self.whole(&answer, batch)?;
+                    self.piece(&answer.head, &answer.body, batch)?;
                 }
                 Ok(true)
             }
@@ -121,16 +121,20 @@ impl Extractor {
         }
     }
 
-    fn whole(&self, answer: &Answer, batch: &mut Batch) -> Result<()> {
-        let body = decoded(&answer.headers, &answer.body);
+    /// Adds one record: a whole body, or one piece of a stream.
+    ///
+    /// # Errors
+    /// Kind `data` when it has no key where one is asked for.
+    pub fn piece(&self, head: &Head, body: &[u8], batch: &mut Batch) -> Result<()> {
+        let body = decoded(&head.headers, body);
         let key = match &self.key {
             None => None,
-            Some(_) => self.key(without_mark(&body)).map_err(|error| error.context(&answer.place))?,
+            Some(_) => self.key(without_mark(&body)).map_err(|error| error.context(&head.place))?,
         };
         let mut written = Ok(());
         batch.push_keyed_with(key.as_deref(), |out| match self.form {
-            OutputType::Text => text(answer, &body, self.parts, out),
-            OutputType::Json => written = json(answer, &body, self.parts, out),
+            OutputType::Text => text(head, &body, self.parts, out),
+            OutputType::Json => written = json(head, &body, self.parts, out),
         });
         written
     }
@@ -219,12 +223,12 @@ fn charset(content_type: &str) -> Option<&'static Encoding> {
     })
 }
 
-fn text(answer: &Answer, body: &[u8], parts: OutputParts, out: &mut Vec<u8>) {
+fn text(head: &Head, body: &[u8], parts: OutputParts, out: &mut Vec<u8>) {
     if parts == OutputParts::Full {
-        let status = format!("{VERSION} {} {}\n", answer.status, reason(answer.status).unwrap_or_default());
+        let status = format!("{VERSION} {} {}\n", head.status, reason(head.status).unwrap_or_default());
         out.extend_from_slice(status.as_bytes());
         let mut lines = 0;
-        for (name, value) in answer.headers.iter() {
+        for (name, value) in head.headers.iter() {
             out.extend_from_slice(name.as_bytes());
             out.extend_from_slice(b": ");
             out.extend_from_slice(value);
@@ -263,7 +267,7 @@ enum JsonHeader<'a> {
     Many(Vec<Cow<'a, str>>),
 }
 
-fn json(answer: &Answer, body: &[u8], parts: OutputParts, out: &mut Vec<u8>) -> Result<()> {
+fn json(head: &Head, body: &[u8], parts: OutputParts, out: &mut Vec<u8>) -> Result<()> {
     let body = without_mark(body);
     let text = String::from_utf8_lossy(body);
     let body_base64 = match text {
@@ -271,9 +275,8 @@ fn json(answer: &Answer, body: &[u8], parts: OutputParts, out: &mut Vec<u8>) -> 
         Cow::Owned(_) => Some(STANDARD.encode(body)),
     };
     let full = parts == OutputParts::Full;
-    let status =
-        full.then(|| JsonStatus { version: VERSION, code: answer.status, string: reason(answer.status) });
-    let header = full.then(|| json_headers(&answer.headers));
+    let status = full.then(|| JsonStatus { version: VERSION, code: head.status, string: reason(head.status) });
+    let header = full.then(|| json_headers(&head.headers));
     let record = JsonRecord { status, header, body: &text, body_base64 };
     serde_json::to_writer(out, &record).map_err(|error| Error::internal(format!("a record as JSON: {error}")))
 }

@@ -99,7 +99,7 @@ fn an_array_goes_out_in_batches_and_the_cursor_at_its_end() {
     assert_eq!(keys(&second), [None, Some(br#"{"x":1}"#.to_vec())]);
     assert_eq!(keys(&third), [Some(b"true".to_vec())]);
     let cursor: Cursor = serde_json::from_slice(&third.cursor).expect("the answer is through");
-    assert_eq!(cursor, Cursor { polls: 1, at: connector_sdk::testing::START_UNIX_MILLIS });
+    assert_eq!(cursor, Cursor { polls: 1, at: connector_sdk::testing::START_UNIX_MILLIS, seen: None });
 
     // A crash in the middle of the next answer: it is asked for again, and delivered whole.
     harness.reply(Reply::ok(body));
@@ -184,6 +184,74 @@ fn an_unchanged_answer_makes_no_record() {
 }
 
 #[test]
+fn news_is_asked_for_with_what_was_seen() {
+    let harness = Harness::install();
+    let mut driver = open(json!({"conditional": true, "records": ""}));
+    driver.limit.max_records = 1;
+    let fresh = |tag: &str, body: &str| Reply::ok(body).header("ETag", tag).header("Last-Modified", "yesterday");
+    harness.reply(fresh("\"1\"", "[1,2]"));
+    let half = driver.read().expect("the first half");
+    assert_eq!((half.values(), half.cursor.len()), (vec!["1".to_owned()], 0));
+    let through = driver.read().expect("the second half");
+    harness.reply(Reply::new(304, ""));
+    let unchanged = driver.read_some().expect("no failure");
+    assert!(unchanged.batch.is_empty());
+    let asked = |index: usize| {
+        let request = &harness.requests()[index];
+        (request.header("if-none-match").map(str::to_owned), request.header("if-modified-since").map(str::to_owned))
+    };
+    assert_eq!(asked(0), (None, None));
+    let seen = (Some("\"1\"".to_owned()), Some("yesterday".to_owned()));
+    assert_eq!(asked(1), seen);
+
+    // After a restart it goes on asking so; of another address nothing is known.
+    harness.advance(20 * SECOND);
+    for (cursor, endpoint, expected) in [
+        (&through.cursor, "http://a.example/facts", seen.clone()),
+        (&unchanged.cursor, "http://a.example/facts", seen.clone()),
+        (&unchanged.cursor, "http://b.example/facts", (None, None)),
+    ] {
+        harness.reply(Reply::new(304, ""));
+        let config = section(json!({"conditional": true, "records": "", "endpoint": endpoint}));
+        Driver::open(config, Some(cursor)).expect("its own cursor").read().expect("no failure");
+        assert_eq!(asked(harness.requests().len() - 1), expected);
+    }
+    harness.reply(fresh("x", "[]"));
+    Driver::open(section(json!({"records": ""})), Some(&through.cursor)).expect("fine").read().expect("no failure");
+    assert_eq!(asked(harness.requests().len() - 1), (None, None), "nobody asked for it");
+}
+
+#[test]
+fn a_stream_is_read_as_it_comes() {
+    let harness = Harness::install();
+    let mut driver = open(json!({"stream": true, "interval": "60s", "output_type": "json"}));
+    harness.reply(Reply::ok("one\ntw").piece_after(5 * SECOND, "o\n\nthr").piece("ee"));
+    assert_eq!(driver.read().expect("no failure").values(), [r#"{"body":"one"}"#], "it does not wait for more");
+    assert_eq!(harness.elapsed(), Duration::ZERO);
+    assert_eq!(driver.read_some().expect("no failure").values(), [r#"{"body":"two"}"#, r#"{"body":""}"#]);
+    let tail = driver.read_some().expect("no failure");
+    assert_eq!(tail.values(), [r#"{"body":"three"}"#]);
+    assert!(!tail.cursor.is_empty());
+    harness.reply(Reply::ok("again"));
+    assert_eq!(driver.read_some().expect("no failure").values(), [r#"{"body":"again"}"#]);
+    assert_eq!(harness.requests()[1].at, 60 * SECOND);
+    assert_eq!(harness.counter("bytes_total"), 19);
+}
+
+#[test]
+fn a_stream_that_breaks_off_is_asked_for_again() {
+    let harness = Harness::install();
+    let mut driver = open(json!({"stream": true}));
+    harness.reply(Reply::ok("one\nhal").broken(Error::unreachable("reset")));
+    assert_eq!(driver.read().expect("what was complete").values(), ["one"]);
+    let error = driver.read().expect_err("then the failure");
+    assert_eq!(error.kind(), ErrorKind::Unreachable);
+    harness.reply(Reply::ok("two\n"));
+    assert_eq!(driver.read().expect("no failure").values(), ["two"]);
+    assert_eq!(harness.elapsed(), Duration::ZERO);
+}
+
+#[test]
 fn unusable_answers_are_passed_over() {
     let harness = Harness::install();
     let mut driver = open(json!({"records": "/items"}));
@@ -246,7 +314,10 @@ fn odd_sections_are_refused() {
         (section(json!({"records": "/a", "output_parts": "full"})), "leave out `output_parts: full`"),
         (section(json!({"output_type": "xml"})), "`http.output_type`: unknown variant `xml`"),
         (section(json!({"request-timeout": 0})), "`http.request-timeout` must be longer"),
-        (section(json!({"stream": true})), "`http.stream`: streams are not supported yet"),
+        (section(json!({"stream": true, "records": "/a"})), "`http.records` needs complete answers"),
+        (section(json!({"stream": true, "conditional": true})), "`http.conditional` needs complete answers"),
+        (section(json!({"stream": true, "delimiter": ""})), "`http.delimiter` is empty"),
+        (section(json!({"method": "POST", "conditional": true})), "which only GET and HEAD can"),
         (section(json!({"intervall": 1})), "unknown field `intervall`"),
     ] {
         let error = Driver::open(config, None).expect_err(words);
@@ -260,7 +331,7 @@ fn a_check_tells_its_steps() {
     let config = |more| serde_json::from_value::<Config>(section(more)).expect("a fine section");
     let steps = |check: Check| {
         let steps = check.steps().iter();
-        steps.map(|step| step.problem.as_ref().map(|problem| problem.to_string())).collect::<Vec<_>>()
+        steps.map(|step| step.problem.as_ref().map(ToString::to_string)).collect::<Vec<_>>()
     };
     let harness = Harness::install();
     harness.reply(Reply::ok("{\"a\": []}"));
@@ -275,8 +346,10 @@ fn a_check_tells_its_steps() {
     harness.reply(Reply::ok("").delay(60 * SECOND));
     let found = steps(HttpSource::check(config(json!({}))));
     assert_eq!(found[1].as_deref(), Some("no complete answer within 20s"));
-    let found = steps(HttpSource::check(config(json!({"stream": true}))));
+    let found = steps(HttpSource::check(config(json!({"stream": true, "delimiter": ""}))));
     assert_eq!(found.len(), 1);
+    harness.reply(Reply::ok("").piece_after(1000 * SECOND, "later"));
+    assert_eq!(steps(HttpSource::check(config(json!({"stream": true})))), [None, None]);
 }
 
 #[test]

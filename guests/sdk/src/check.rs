@@ -31,7 +31,6 @@ impl Check {
     /// assert!(!check.passed());
     /// assert_eq!(check.steps().len(), 2);
     /// ```
-    #[must_use]
     pub fn builder() -> CheckBuilder {
         CheckBuilder { check: Self::default() }
     }

@@ -21,7 +21,7 @@ macro_rules! export_source {
         const _: () = {
             type Component = $crate::export::SourceComponent<$source>;
             #[cfg(target_os = "wasi")]
-            $crate::bindings::export_source_component!(Component with_types_in $crate::bindings);
+    $crate::bindings::export_source_component!(Component with_types_in $crate::bindings);
             #[cfg(not(target_os = "wasi"))]
             const _: ::core::option::Option<Component> = ::core::option::Option::None;
         };

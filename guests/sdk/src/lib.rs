@@ -37,3 +37,8 @@ pub use batch::{Batch, NO_KEY, Record};
 pub use check::{Check, CheckBuilder, Step};
 pub use error::{Error, ErrorKind, Result};
 pub use source::{Dataset, Limit, Outcome, Source, Spec};
+
+/// The example of the readme, kept working.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

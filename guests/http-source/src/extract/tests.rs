@@ -8,7 +8,7 @@ fn answer(status: u16, headers: &[(&str, &[u8])], body: &[u8]) -> Answer {
     for (name, value) in headers {
         fields.append(name, value).expect("a test's header");
     }
-    Answer { status, headers: fields, body: body.to_vec(), place: "here".to_owned() }
+    Answer { head: Head { status, headers: fields, place: "here".to_owned() }, body: body.to_vec() }
 }
 
 fn record(form: &str, parts: &str, answer: Answer) -> Vec<u8> {
@@ -27,8 +27,7 @@ fn text_record(form: &str, parts: &str, answer: Answer) -> String {
     String::from_utf8(record(form, parts, answer)).expect("text")
 }
 
-const HEADERS: [(&str, &[u8]); 4] =
-    [("X-B", b"1"), ("Content-Type", b"text/plain"), ("x-b", b"2"), ("a", b"caf\xe9")];
+const HEADERS: [(&str, &[u8]); 4] = [("X-B", b"1"), ("Content-Type", b"text/plain"), ("x-b", b"2"), ("a", b"caf\xe9")];
 
 #[test]
 fn the_four_forms() {

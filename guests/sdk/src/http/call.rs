@@ -20,6 +20,8 @@ pub struct Call {
     exchange: Box<dyn Exchange>,
     redirects_left: u32,
     redirects: u32,
+    /// Where the first redirect came from.
+    origin: Option<String>,
     deadline: Option<Instant>,
 }
 
@@ -33,8 +35,8 @@ impl Call {
     pub(super) fn start(request: Request) -> Result<Self> {
         let Request { outgoing, redirects } = request;
         let deadline = outgoing.timeouts.total.map(|total| time::now() + total);
-        let exchange = exchange(&outgoing)?;
-        Ok(Self { request: outgoing, exchange, redirects_left: redirects, redirects, deadline })
+        let exchange = exchange(&outgoing).map_err(|error| error.context(place(&outgoing.url)))?;
+        Ok(Self { request: outgoing, exchange, redirects_left: redirects, redirects, origin: None, deadline })
     }
 
     /// Waits for the answer's head, following redirects; `None` when it did not come until then: ask
@@ -48,9 +50,10 @@ impl Call {
             let Some(head) = self.turn(until)? else { return Ok(None) };
             match self.redirection(&head)? {
                 Some(next) => {
-                    self.exchange = exchange(&next)?;
+                    self.origin.get_or_insert_with(|| place(&self.request.url));
                     self.request = next;
                     self.redirects_left -= 1;
+                    self.exchange = exchange(&self.request).map_err(|error| error.context(self.here()))?;
                 }
                 None => return Ok(Some(self.response(head))),
             }
@@ -60,13 +63,21 @@ impl Call {
     /// One wait for one head, bounded by the deadline of the whole.
     fn turn(&mut self, until: Instant) -> Result<Option<Head>> {
         let bounded = self.deadline.map_or(until, |deadline| until.min(deadline));
-        let place = || place(&self.request.url);
-        match self.exchange.head(bounded).map_err(|error| error.context(place()))? {
+        match self.exchange.head(bounded).map_err(|error| error.context(self.here()))? {
             Some(head) => Ok(Some(head)),
             None if self.deadline.is_some_and(|deadline| time::now() >= deadline) => {
-                Err(late(&self.request.timeouts, &place()))
+                Err(late(&self.request.timeouts, &self.here()))
             }
             None => Ok(None),
+        }
+    }
+
+    /// The address asked now, for messages.
+    fn here(&self) -> String {
+        let here = place(&self.request.url);
+        match &self.origin {
+            Some(origin) => format!("{here} (redirected from {origin})"),
+            None => here,
         }
     }
 
@@ -76,7 +87,7 @@ impl Call {
             return Ok(None);
         }
         let Some(location) = head.headers.get("location") else { return Ok(None) };
-        let place = place(&self.request.url);
+        let place = self.here();
         if self.redirects_left == 0 {
             let redirects = self.redirects;
             return Err(Error::unreachable(format!("{place}: still redirected after {redirects} redirects")));
@@ -122,7 +133,7 @@ impl Exchange for Spent {
 }
 
 fn exchange(request: &Outgoing) -> Result<Box<dyn Exchange>> {
-    platform::with(|platform| platform.exchange(request)).map_err(|error| error.context(place(&request.url)))
+    platform::with(|platform| platform.exchange(request))
 }
 
 /// The same request at another address, as browsers repeat it.
@@ -235,7 +246,9 @@ impl Response {
                 if let Some(announced) = self.announced.filter(|&announced| announced != self.received) {
                     let received = self.received;
                     let broken = self.broken();
-                    return Err(Error::unreachable(format!("{broken}: {announced} bytes were announced, {received} came")));
+                    return Err(Error::unreachable(format!(
+                        "{broken}: {announced} bytes were announced, {received} came"
+                    )));
                 }
             }
             Chunk::Pending if self.deadline.is_some_and(|deadline| time::now() >= deadline) => {
@@ -252,9 +265,8 @@ impl Response {
     /// # Errors
     /// As [`Response::read`]; `data` when the body is longer than `limit` bytes.
     pub fn collect(&mut self, limit: usize, until: Instant) -> Result<Option<Vec<u8>>> {
-        let too_long = |place: String| {
-            Error::data(format!("{place}: the body is longer than the limit of {limit} bytes"))
-        };
+        let too_long =
+            |place: String| Error::data(format!("{place}: the body is longer than the limit of {limit} bytes"));
         if self.announced.is_some_and(|announced| announced > limit as u64) {
             return Err(too_long(self.place()));
         }

@@ -247,7 +247,8 @@ fn percent_decode(text: &str) -> Vec<u8> {
     let mut index = 0;
     while index < bytes.len() {
         let hex = bytes.get(index + 1..index + 3).filter(|_| bytes[index] == b'%');
-        let decoded = hex.and_then(|hex| std::str::from_utf8(hex).ok()).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let decoded =
+            hex.and_then(|hex| std::str::from_utf8(hex).ok()).and_then(|hex| u8::from_str_radix(hex, 16).ok());
         match decoded {
             Some(byte) => {
                 out.push(byte);

@@ -91,6 +91,11 @@ fn redirects_end() {
     assert_eq!(error.kind(), ErrorKind::Unreachable);
     assert!(error.message().contains("after 2 redirects"), "{error}");
 
+    harness.reply(Reply::new(302, "").header("Location", "http://b.example/x"));
+    harness.reply(Reply::failure(Error::config("not allowed")));
+    let error = get("http://a.example/again").send().expect_err("not allowed");
+    assert_eq!(error.message(), "http://b.example/x (redirected from http://a.example/again): not allowed");
+
     harness.reply(Reply::new(302, "as it is").header("Location", "/again"));
     assert_eq!(get("http://a.example/").redirects(0).send().expect("taken as it is").status(), 302);
     harness.reply(Reply::new(302, "").header("Location", "ftp://a.example/"));
@@ -153,11 +158,9 @@ fn short_and_broken_bodies_are_failures() {
 #[test]
 fn bodies_are_bounded() {
     let harness = Harness::install();
-    for reply in [
-        Reply::ok("12345678"),
-        Reply::ok("1234").piece("5678"),
-        Reply::ok("12345678").header("Content-Length", "8"),
-    ] {
+    for reply in
+        [Reply::ok("12345678"), Reply::ok("1234").piece("5678"), Reply::ok("12345678").header("Content-Length", "8")]
+    {
         harness.reply(reply.clone());
         let error = get("http://a.example/x").send().expect("an answer").bytes(7).expect_err("too long");
         assert_eq!(error.kind(), ErrorKind::Data);

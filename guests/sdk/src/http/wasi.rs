@@ -1,7 +1,7 @@
 //! HTTP by `wasi:http`: one exchange, driven by polling with an end to every wait.
 //!
 //! Resources that come from each other must go in reverse order (a stream before its body, a pollable
-//! before its stream), or the host traps; hence the order of fields, and the short life of pollables.
+//! before its stream), or the host traps: hence the order of fields, and the short life of pollables.
 
 use wasip2::clocks::monotonic_clock;
 use wasip2::http::outgoing_handler;
@@ -34,7 +34,7 @@ pub(crate) fn start(request: &Outgoing) -> Result<Box<dyn Exchange>> {
         let taken = |()| Error::internal("the request's body is already taken");
         let body = outgoing.body().map_err(taken)?;
         let stream = body.write().map_err(taken)?;
-        Some(Upload { stream: Some(stream), body, bytes: request.body.clone(), sent: 0 })
+        Some(Upload { stream, body, bytes: request.body.clone(), sent: 0 })
     };
     let answer = outgoing_handler::handle(outgoing, Some(options(request)?)).map_err(|code| error(&code))?;
     Ok(Box::new(WasiExchange { upload, answer: Some(answer), download: None }))
@@ -47,13 +47,12 @@ struct WasiExchange {
 }
 
 struct Upload {
-    stream: Option<OutputStream>,
+    stream: OutputStream,
     body: OutgoingBody,
     bytes: Vec<u8>,
     sent: usize,
 }
 
-/// The stream goes before the body it is read from.
 struct Download {
     stream: InputStream,
     _body: IncomingBody,
@@ -62,27 +61,31 @@ struct Download {
 impl Exchange for WasiExchange {
     fn head(&mut self, until: Instant) -> Result<Option<Head>> {
         let gone = || Error::internal("the answer was already taken");
+        let mut waited = false;
         loop {
             self.push();
             let answer = self.answer.as_ref().ok_or_else(gone)?;
             if let Some(result) = answer.get() {
                 let response = result.map_err(|()| gone())?.map_err(|code| error(&code))?;
                 self.answer = None;
-                let head = Head { status: response.status(), headers: Headers::from_entries(response.headers().entries()) };
+                let head =
+                    Head { status: response.status(), headers: Headers::from_entries(response.headers().entries()) };
                 let body = response.consume().map_err(|()| gone())?;
                 let stream = body.stream().map_err(|()| gone())?;
                 self.download = Some(Download { stream, _body: body });
                 return Ok(Some(head));
             }
-            if now() >= until {
+            if waited && now() >= until {
                 return Ok(None);
             }
-            let writable = self.upload.as_ref().and_then(|upload| upload.stream.as_ref()).map(OutputStream::subscribe);
+            waited = true;
+            let writable = self.upload.as_ref().map(|upload| upload.stream.subscribe());
             wait(&[Some(answer.subscribe()), writable], until);
         }
     }
 
     fn body(&mut self, max: usize, until: Instant) -> Result<Chunk> {
+        let mut waited = false;
         loop {
             self.push();
             let Some(download) = &self.download else { return Ok(Chunk::End) };
@@ -100,9 +103,10 @@ impl Exchange for WasiExchange {
                     });
                 }
             }
-            if now() >= until {
+            if waited && now() >= until {
                 return Ok(Chunk::Pending);
             }
+            waited = true;
             wait(&[Some(download.stream.subscribe())], until);
         }
     }
@@ -127,15 +131,14 @@ impl WasiExchange {
 impl Upload {
     /// Whether there is more to come.
     fn push(&mut self) -> bool {
-        let Some(stream) = &self.stream else { return false };
         while self.sent < self.bytes.len() {
-            let room = match stream.check_write() {
+            let room = match self.stream.check_write() {
                 Ok(0) => return true,
                 Ok(room) => usize::try_from(room).unwrap_or(usize::MAX),
                 Err(_) => return false,
             };
             let end = self.bytes.len().min(self.sent.saturating_add(room));
-            if stream.write(&self.bytes[self.sent..end]).is_err() {
+            if self.stream.write(&self.bytes[self.sent..end]).is_err() {
                 return false;
             }
             self.sent = end;
@@ -144,7 +147,8 @@ impl Upload {
     }
 }
 
-/// Waits for one of these, or the time.
+/// Waits for one of these, or the time. Even when that has passed it is worth a call: a host may carry things
+/// on only while it is asked.
 fn wait(pollables: &[Option<Pollable>], until: Instant) {
     let timer = monotonic_clock::subscribe_instant(until.as_nanos());
     let mut all: Vec<&Pollable> = pollables.iter().flatten().collect();
