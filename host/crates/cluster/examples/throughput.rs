@@ -80,7 +80,13 @@ async fn topic(cluster: &Cluster, name: String) -> Outcome<String> {
     Ok(name)
 }
 
-async fn produce_published(fluvio: &Fluvio, topic: &str, value: &str, records: usize, tuned: bool) -> Outcome<Duration> {
+async fn produce_published(
+    fluvio: &Fluvio,
+    topic: &str,
+    value: &str,
+    records: usize,
+    tuned: bool,
+) -> Outcome<Duration> {
     let mut config = TopicProducerConfigBuilder::default();
     if tuned {
         config.batch_size(1_000_000).linger(Duration::from_millis(100));
@@ -111,7 +117,12 @@ async fn consume_ours(cluster: &Cluster, topic: &str, max_bytes: usize) -> Outco
 
 async fn consume_published(fluvio: &Fluvio, topic: &str, max_bytes: usize) -> Outcome<usize> {
     let mut config = ConsumerConfigExtBuilder::default();
-    config.topic(topic).partition(0u32).offset_start(Offset::beginning()).disable_continuous(true).max_bytes(i32::try_from(max_bytes)?);
+    config
+        .topic(topic)
+        .partition(0u32)
+        .offset_start(Offset::beginning())
+        .disable_continuous(true)
+        .max_bytes(i32::try_from(max_bytes)?);
     let mut stream = fluvio.consumer_with_config(config.build()?).await?;
     let mut came = 0;
     // It counts what it skipped as still to come, and waits for it: the last of these waits is not its fault.

@@ -1,7 +1,7 @@
 //! The controller's requests: list, create, delete.
 //!
 //! One connection, used by one request at a time and opened anew when it broke. A connection that broke
-//! while nobody looked is no error: the request is then sent once more.
+//! while nobody looked is no error: the request is then sent once more. Nothing else is tried again.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -83,17 +83,17 @@ impl Cluster {
     }
 
     /// Creates an object.
-    pub(crate) async fn create<S>(&self, action: impl Into<String>, name: &str, spec: &S) -> Result<(), Error>
+    pub(crate) async fn create<S>(&self, action: impl Into<String>, name: &str, spec: S) -> Result<(), Error>
     where
-        S: CreatableAdminSpec + Clone + Debug,
+        S: CreatableAdminSpec + Debug,
     {
-        let input = || {
-            let common = CommonCreateRequest { name: name.to_owned(), ..CommonCreateRequest::default() };
-            CreateRequest::new(common, spec.clone())
-        };
-        let status =
-            self.0.admin.call::<ObjectApiCreateRequest, CreateRequest<S>>("create", CREATE_TIMEOUT, input).await?;
-        accepted(action.into(), status)
+        let common = CommonCreateRequest { name: name.to_owned(), ..CommonCreateRequest::default() };
+        let request = CreateRequest::new(common, spec);
+        // On a connection of its own: it may take long, and others want to know their leaders meanwhile.
+        let mut connection = Connection::open(&self.0.settings.controller).await?;
+        let created =
+            connection.call_admin::<ObjectApiCreateRequest, CreateRequest<S>>("create", request, CREATE_TIMEOUT);
+        accepted(action.into(), created.await?)
     }
 
     /// Deletes an object.

@@ -18,15 +18,16 @@ const LONGEST: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Backoff {
     what: String,
+    lane: u32,
     attempts: u32,
     since: Option<Instant>,
     status: Status,
 }
 
 impl Backoff {
-    /// The waits of `what`, as the log is to call it, which `status` is to show.
-    pub(crate) fn new(what: String, status: Status) -> Self {
-        Self { what, attempts: 0, since: None, status }
+    /// The waits of `what`, as the log is to call it, which `status` is to show as its `lane`.
+    pub(crate) fn new(what: String, lane: u32, status: Status) -> Self {
+        Self { what, lane, attempts: 0, since: None, status }
     }
 
     /// How often it was waited since the last success.
@@ -44,7 +45,7 @@ impl Backoff {
         let since = *self.since.get_or_insert_with(Instant::now);
         let delay = delay(self.attempts);
         self.attempts = self.attempts.saturating_add(1);
-        self.status.waiting(since, error);
+        self.status.waiting(self.lane, since, error);
         tracing::warn!(
             what = self.what, %error, attempt = self.attempts, waiting_ms = since.elapsed().as_millis() as u64,
             next_in_ms = delay.as_millis() as u64, "waiting for the cluster, nothing is lost"
@@ -62,7 +63,7 @@ impl Backoff {
                 "the cluster is back"
             );
             self.attempts = 0;
-            self.status.connected();
+            self.status.connected(self.lane);
         }
     }
 }

@@ -1,14 +1,25 @@
 //! Which storage unit leads which partition, and how to get there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use fluvio_sc_schema::objects::Metadata;
 use fluvio_sc_schema::spu::SpuSpec;
+use tokio::sync::Mutex;
 
 use crate::admin::Kind;
 use crate::connection::Connection;
 use crate::target::Endpoint;
 use crate::{Cluster, Error};
+
+/// How old the news of a topic's leaders may be for who connects to one of them: after an outage all of a
+/// consumer's partitions look for their leaders at the same moment.
+const FRESH: Duration = Duration::from_millis(200);
+
+/// The last news of the leaders of each topic.
+#[derive(Default)]
+pub(crate) struct News(Mutex<HashMap<String, (Instant, Arc<Leaders>)>>);
 
 /// The leaders of a topic's partitions.
 #[derive(Default)]
@@ -68,11 +79,23 @@ impl Cluster {
 
     /// A connection to the leader of a partition.
     pub(crate) async fn connect_to_leader(&self, topic: &str, partition: u32) -> Result<Connection, Error> {
-        let leaders = self.leaders(topic).await?;
+        let leaders = self.recent_leaders(topic).await?;
         if leaders.partitions.is_empty() {
             return Err(Error::TopicNotFound { name: topic.to_owned() });
         }
         Connection::open(leaders.endpoint(topic, partition)?).await
+    }
+
+    async fn recent_leaders(&self, topic: &str) -> Result<Arc<Leaders>, Error> {
+        // Held while asking: whoever comes meanwhile gets the same answer.
+        let mut news = self.0.leaders.0.lock().await;
+        news.retain(|_, (heard, _)| heard.elapsed() < FRESH);
+        if let Some((_, leaders)) = news.get(topic) {
+            return Ok(Arc::clone(leaders));
+        }
+        let leaders = Arc::new(self.leaders(topic).await?);
+        news.insert(topic.to_owned(), (Instant::now(), Arc::clone(&leaders)));
+        Ok(leaders)
     }
 
     async fn leaders_of(&self, topic: &str, kind: Kind) -> Result<Leaders, Error> {

@@ -68,6 +68,7 @@ pub struct Cluster(Arc<Inner>);
 struct Inner {
     settings: target::Settings,
     admin: admin::Admin,
+    leaders: leaders::News,
 }
 
 impl Cluster {
@@ -79,7 +80,7 @@ impl Cluster {
         let settings = target::Settings::load(&target)?;
         let admin = admin::Admin::connect(settings.controller.clone()).await?;
         tracing::debug!(address = %settings.controller.address, "connected to the cluster");
-        Ok(Self(Arc::new(Inner { settings, admin })))
+        Ok(Self(Arc::new(Inner { settings, admin, leaders: leaders::News::default() })))
     }
 
     /// The controller's address.

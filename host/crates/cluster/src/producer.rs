@@ -109,7 +109,7 @@ impl Cluster {
             missing_since: None,
             partitioner: Partitioner::default(),
             connections: HashMap::new(),
-            backoff: Backoff::new(format!("producing to topic {topic:?}"), status.clone()),
+            backoff: Backoff::new(format!("producing to topic {topic:?}"), 0, status.clone()),
             status,
         })
     }
@@ -353,8 +353,12 @@ impl Delivery<'_> {
                 queue.drain(..count);
             } else {
                 let error = match found.error_code.clone() {
-                    ErrorCode::TopicNotFound | ErrorCode::TopicDeleted => Error::TopicNotFound { name: self.topic.to_owned() },
-                    code => Error::server(format!("store records in partition {partition} of topic {:?}", self.topic), code),
+                    ErrorCode::TopicNotFound | ErrorCode::TopicDeleted => {
+                        Error::TopicNotFound { name: self.topic.to_owned() }
+                    }
+                    code => {
+                        Error::server(format!("store records in partition {partition} of topic {:?}", self.topic), code)
+                    }
                 };
                 if failure.as_ref().is_none_or(Error::is_retryable) {
                     failure = Some(error);

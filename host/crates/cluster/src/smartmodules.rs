@@ -32,7 +32,7 @@ impl Cluster {
         let damaged = |source| Error::SmartModuleDamaged { name: name.to_owned(), source };
         let wasm = SmartModuleWasm::from_raw_wasm_bytes(wasm).map_err(damaged)?;
         let spec = SmartModuleSpec { wasm, ..SmartModuleSpec::default() };
-        self.create(format!("create SmartModule {name:?}"), name, &spec).await
+        self.create(format!("create SmartModule {name:?}"), name, spec).await
     }
 
     /// All SmartModules, by name.

@@ -41,13 +41,20 @@ impl Settings {
     pub(crate) fn load(target: &Target) -> Result<Self, Error> {
         let config = match target {
             Target::Address(address) => FluvioClusterConfig::new(address.clone()),
-            Target::Profile(name) => profile(name.as_deref())?,
+            Target::Profile(name) => {
+                let file = ConfigFile::load(None).map_err(|error| Error::Profile { reason: error.to_string() })?;
+                profile(&file, name.as_deref())?
+            }
         };
+        Self::new(config)
+    }
+
+    fn new(config: FluvioClusterConfig) -> Result<Self, Error> {
         let tls = match config.tls {
             TlsPolicy::Disabled => None,
             policy => {
                 use_ring();
-                Some(DomainConnector::try_from(policy).map_err(|error| Error::Tls { reason: format!("{error:#}") })?)
+                Some(connector(policy).map_err(|reason| Error::Tls { reason })?)
             }
         };
         let client_id = config.client_id.unwrap_or_else(|| "fluvio-host".to_owned());
@@ -64,9 +71,8 @@ impl Settings {
     }
 }
 
-fn profile(name: Option<&str>) -> Result<FluvioClusterConfig, Error> {
+fn profile(file: &ConfigFile, name: Option<&str>) -> Result<FluvioClusterConfig, Error> {
     let refuse = |reason: String| Error::Profile { reason };
-    let file = ConfigFile::load(None).map_err(|error| refuse(error.to_string()))?;
     let config = file.config();
     let found = match name {
         Some(name) => {
@@ -75,6 +81,15 @@ fn profile(name: Option<&str>) -> Result<FluvioClusterConfig, Error> {
         None => config.current_cluster().map_err(|error| refuse(error.to_string()))?,
     };
     Ok(found.clone())
+}
+
+/// What makes the connections, from the files or texts that the policy names.
+fn connector(policy: TlsPolicy) -> Result<DomainConnector, String> {
+    // The published loader panics on a key that is no PEM.
+    match std::panic::catch_unwind(|| DomainConnector::try_from(policy)) {
+        Ok(connector) => connector.map_err(|error| format!("{error:#}")),
+        Err(_) => Err("the certificate or the key can't be read; both must be PEM".to_owned()),
+    }
 }
 
 /// TLS runs on `ring`; whoever chose a provider for the process before keeps it.
@@ -86,3 +101,6 @@ fn use_ring() {
         }
     });
 }
+
+#[cfg(test)]
+mod tests;

@@ -141,7 +141,7 @@ impl Cluster {
     /// # Errors
     /// When the cluster can't be reached or refuses it.
     pub async fn create_topic(&self, spec: &TopicSpec) -> Result<bool, Error> {
-        let created = self.create(format!("create topic {:?}", spec.name), &spec.name, &spec.to_wire()).await;
+        let created = self.create(format!("create topic {:?}", spec.name), &spec.name, spec.to_wire()).await;
         match created {
             Ok(()) => Ok(true),
             Err(Error::Server { code: ErrorCode::TopicAlreadyExists, .. }) => Ok(false),

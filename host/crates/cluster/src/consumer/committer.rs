@@ -73,7 +73,7 @@ impl Committer {
             return Ok(());
         }
         let what = format!("committing offset {next_offset} of partition {partition} of topic {:?}", inner.topic);
-        let mut backoff = Backoff::new(what, Status::default());
+        let mut backoff = Backoff::new(what, partition, Status::default());
         loop {
             match inner.attempt(&mut session, consumer_id, partition, next_offset).await {
                 Ok(()) => {

@@ -32,10 +32,6 @@ use crate::wire::RawBatches;
 use crate::wire::decode::{Malformed, WireBatchRef, scan};
 use crate::{Cluster, Error, ErrorCode};
 
-/// After so long without a word the other end is asked whether it is still there, and given as long again.
-const SILENCE: Duration = Duration::from_secs(30);
-/// How long a storage unit may take to tell its offsets.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// A gap in the log is fetched again so often before it is believed.
 const MAX_GAPS: u32 = 3;
 /// Records are handed over once they take so many bytes decompressed, even if the response has more.
@@ -50,6 +46,7 @@ pub(super) struct Fetcher {
     until: Option<i64>,
     max_bytes: u32,
     isolation: Isolation,
+    request_timeout: Duration,
     out: mpsc::Sender<Result<Event, Error>>,
     backoff: Backoff,
     gaps: u32,
@@ -83,8 +80,13 @@ impl Fetcher {
             until,
             max_bytes: options.max_bytes.clamp(1, i32::MAX as u32),
             isolation: options.isolation,
+            request_timeout: options.request_timeout,
             out,
-            backoff: Backoff::new(format!("consuming partition {partition} of topic {:?}", options.topic), status),
+            backoff: Backoff::new(
+                format!("consuming partition {partition} of topic {:?}", options.topic),
+                partition,
+                status,
+            ),
             gaps: 0,
         }
     }
@@ -132,12 +134,12 @@ impl Fetcher {
             if self.is_done() {
                 return Ok(Left::Done);
             }
-            let Ok(frame) = timeout(SILENCE, connection.receive()).await else {
+            let Ok(frame) = timeout(self.request_timeout, connection.receive()).await else {
                 if asked.is_some() {
                     return Err(Error::Timeout {
                         address: connection.address().to_owned(),
                         request: "fetch offsets",
-                        waited: SILENCE,
+                        waited: self.request_timeout,
                     });
                 }
                 asked = Some(connection.send(offsets::request(&self.topic, &[self.partition]), None).await?);
@@ -335,8 +337,9 @@ impl Fetcher {
     }
 
     async fn log_offsets(&self, connection: &mut Connection) -> Result<LogOffsets, Error> {
-        let answer =
-            connection.call("fetch offsets", offsets::request(&self.topic, &[self.partition]), ANSWER_TIMEOUT).await?;
+        let answer = connection
+            .call("fetch offsets", offsets::request(&self.topic, &[self.partition]), self.request_timeout)
+            .await?;
         self.find(connection, &answer)
     }
 

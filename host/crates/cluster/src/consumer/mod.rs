@@ -13,6 +13,7 @@ mod fetcher;
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use fluvio_spu_schema::Isolation;
 use host_batch::Batch;
@@ -59,6 +60,9 @@ pub struct ConsumerOptions {
     pub isolation: Isolation,
     /// Stop at what was the end of each partition when the consumer was made.
     pub until_end: bool,
+    /// How long a storage unit may be silent before it is asked whether it is still there, and how long it
+    /// then has to answer before the connection is given up and another opened.
+    pub request_timeout: Duration,
 }
 
 impl ConsumerOptions {
@@ -73,6 +77,7 @@ impl ConsumerOptions {
             max_bytes: 1 << 20,
             isolation: Isolation::ReadUncommitted,
             until_end: false,
+            request_timeout: Duration::from_secs(30),
         }
     }
 }

@@ -3,6 +3,9 @@
 mod admin;
 mod consume;
 mod faults;
+mod network;
 mod offsets;
 mod produce;
+mod proxy;
+mod retention;
 mod support;

@@ -13,28 +13,30 @@ pub const LONG: Duration = Duration::from_secs(120);
 
 pub struct TestBroker {
     broker: Option<Broker>,
-    data: TempDir,
+    options: Options,
     pub address: SocketAddr,
-    unit: SocketAddr,
-    cut_responses: bool,
+    pub unit: SocketAddr,
+    _data: TempDir,
 }
 
 impl TestBroker {
     pub async fn start() -> Self {
-        Self::start_with(false).await
+        Self::start_with(|_| {}).await
     }
 
     /// A broker that cuts its responses in mid-batch, as a real storage unit does.
     pub async fn start_cutting() -> Self {
-        Self::start_with(true).await
+        Self::start_with(|options| options.cut_responses = true).await
     }
 
-    async fn start_with(cut_responses: bool) -> Self {
+    pub async fn start_with(change: impl FnOnce(&mut Options)) -> Self {
         let data = tempfile::tempdir().expect("a temporary directory");
-        let options = Options { cut_responses, sync: false, ..Options::new(data.path()) };
-        let broker = Broker::start(options).await.expect("the broker starts");
+        let mut options = Options { sync: false, ..Options::new(data.path()) };
+        change(&mut options);
+        let broker = Broker::start(options.clone()).await.expect("the broker starts");
         let (address, unit) = (broker.address(), broker.unit_address());
-        Self { broker: Some(broker), data, address, unit, cut_responses }
+        (options.listen, options.listen_unit) = (address, Some(unit));
+        Self { broker: Some(broker), options, address, unit, _data: data }
     }
 
     pub async fn stop(&mut self) {
@@ -42,15 +44,8 @@ impl TestBroker {
     }
 
     pub async fn start_again(&mut self) {
-        let options = || Options {
-            listen: self.address,
-            listen_unit: Some(self.unit),
-            cut_responses: self.cut_responses,
-            sync: false,
-            ..Options::new(self.data.path())
-        };
         for _ in 0..100 {
-            if let Ok(broker) = Broker::start(options()).await {
+            if let Ok(broker) = Broker::start(self.options.clone()).await {
                 self.broker = Some(broker);
                 return;
             }
