@@ -89,7 +89,10 @@ impl Component {
         let exports: Vec<String> = outline.exports(&shared.engine).map(|(name, _)| name.to_owned()).collect();
         let kind = contract::kind(name, &exports)?;
         let unfit = |error: wasmtime::Error| Error::Contract { name: name.to_owned(), reason: format!("{error:#}") };
-        let pre = shared.linker.instantiate_pre(compiled).map_err(unfit)?;
+        let pre = shared.linker.instantiate_pre(compiled).map_err(|error| Error::Contract {
+            name: name.to_owned(),
+            reason: format!("it needs what this host does not offer: {error:#}"),
+        })?;
         let interface = match kind {
             Kind::Source => Interface::Source(source::GuestIndices::new(&pre).map_err(unfit)?),
             Kind::Sink => Interface::Sink(sink::GuestIndices::new(&pre).map_err(unfit)?),

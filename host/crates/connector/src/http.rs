@@ -2,8 +2,11 @@
 //!
 //! All instances of an [`Engine`](crate::Engine) share one `reqwest` client, and with it its open
 //! connections, HTTP/2, the system's proxies and the TLS roots. Redirects are not followed here: the guest
-//! sees them, and whatever it asks for next is checked like any other request. Bodies stream both ways; a
-//! guest that reads slowly slows the server down, it does not fill the host's memory.
+//! sees them, and whatever it asks for next is checked like any other request. Behind a proxy the name is
+//! checked as ever, but it is the proxy that looks up the address.
+//!
+//! Bodies stream both ways; a guest that reads slowly slows the server down, it does not fill the host's
+//! memory.
 
 mod body;
 mod connect;

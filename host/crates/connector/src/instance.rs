@@ -90,7 +90,9 @@ impl Instance {
         let now = Instant::now();
         // A time too far away to be told is no limit; a year is as good.
         let deadline = now.checked_add(allowed).unwrap_or(now + Duration::from_secs(365 * 24 * 3600));
-        self.store.data_mut().deadline = deadline;
+        let state = self.store.data_mut();
+        state.deadline = deadline;
+        state.limiter.begin();
         self.store.set_epoch_deadline(1);
         self.store.set_hostcall_fuel(bytes.max(CALL_BYTES));
         self.calls += 1;
@@ -98,15 +100,17 @@ impl Instance {
         Ok(Call { name, allowed, until: deadline.into() })
     }
 
-    /// Ends a call: everything but a plain return poisons the instance.
+    /// Ends a call, for good: everything but a plain return poisons the instance.
+    #[expect(clippy::needless_pass_by_value, reason = "a call ends once")]
     pub(crate) fn end<T>(&mut self, call: Call, result: Result<wasmtime::Result<T>, Elapsed>) -> Result<T, Error> {
+        let Call { name, allowed, .. } = call;
         let error = match result {
             Ok(Ok(value)) => {
                 self.condition = Condition::Idle;
                 return Ok(value);
             }
-            Err(_) => Error::Deadline { call: call.name, allowed: call.allowed },
-            Ok(Err(trap)) => self.explain(&call, &trap),
+            Err(_) => Error::Deadline { call: name, allowed },
+            Ok(Err(trap)) => self.explain(name, allowed, &trap),
         };
         Err(self.poison(error))
     }
@@ -121,7 +125,7 @@ impl Instance {
     }
 
     /// Gives the instance up for a return value that can't be.
-    pub(crate) fn nonsense(&mut self, call: &'static str, reason: impl ToString) -> Error {
+    pub(crate) fn nonsense(&mut self, call: &'static str, reason: &impl ToString) -> Error {
         self.poison(Error::Nonsense { call, reason: reason.to_string() })
     }
 
@@ -143,20 +147,20 @@ impl Instance {
         error
     }
 
-    fn explain(&self, call: &Call, trap: &wasmtime::Error) -> Error {
+    fn explain(&self, call: &'static str, allowed: Duration, trap: &wasmtime::Error) -> Error {
         let state = self.store.data();
         if trap.is::<OutOfTime>() {
-            return Error::Deadline { call: call.name, allowed: call.allowed };
+            return Error::Deadline { call, allowed };
         }
         if state.limiter.refused() {
-            return Error::Memory { call: call.name, limit: self.memory_limit };
+            return Error::Memory { call, limit: self.memory_limit };
         }
         let reason = match trap.downcast_ref::<I32Exit>() {
             Some(I32Exit(status)) => format!("it ended itself with exit status {status}"),
             None => trap.root_cause().to_string(),
         };
         let stack = trap.downcast_ref::<WasmBacktrace>().map(stack).unwrap_or_default();
-        Error::Trap { call: call.name, reason: state.log.clean(reason), output: state.log.take_tail(), stack }
+        Error::Trap { call, reason: state.log.clean(reason), output: state.log.take_tail(), stack }
     }
 }
 

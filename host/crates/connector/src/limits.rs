@@ -31,7 +31,12 @@ impl Limiter {
         self.memory as u64
     }
 
-    /// Whether memory was asked for and refused: most guests then give up, which looks like any other trap.
+    /// A call begins: what was refused before has done no harm.
+    pub(crate) fn begin(&mut self) {
+        self.refused = false;
+    }
+
+    /// Whether this call asked for memory in vain: most guests then give up, which looks like any other trap.
     pub(crate) fn refused(&self) -> bool {
         self.refused
     }
@@ -42,6 +47,7 @@ impl ResourceLimiter for Limiter {
         let growth = desired.saturating_sub(current);
         if self.memory.saturating_add(growth) > self.limit {
             self.refused = true;
+            self.last_growth = 0;
             return Ok(false);
         }
         self.memory += growth;

@@ -111,7 +111,15 @@ impl Network {
 
     /// Notes that a permitted name leads to addresses which no name may lead to.
     pub(crate) fn refuse_address(&self, host: &Host, address: IpAddr) {
-        self.note(&format!("{host} ({address})"), false);
+        if self.activity.record(&format!("{host} ({address})"), false) == 1 {
+            tracing::warn!(
+                %host,
+                %address,
+                "the sandbox refused a connection: this name leads to a link-local address or a metadata \
+                 service; if the connector is meant to reach it, have it use the address itself, and name \
+                 the address in the configuration"
+            );
+        }
     }
 
     fn note(&self, authority: &str, allowed: bool) {

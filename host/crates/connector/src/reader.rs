@@ -10,6 +10,9 @@ use crate::component::{Component, Interface};
 use crate::instance::{CLOSE_TIMEOUT, Instance};
 use crate::{Error, Kind, Sandbox};
 
+/// The largest cursor that is taken. It is stored after every batch, perhaps as a record of a topic.
+const CURSOR_BYTES: usize = 256 * 1024;
+
 /// How much one [`Reader::read`] may return, and how long it may wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
@@ -85,10 +88,14 @@ impl Reader {
         let answer = resource.call_read(&mut self.instance.store, self.reader, asked);
         let answer = tokio::time::timeout_at(call.until, answer).await;
         let source::Outcome { batch, cursor, end } = self.instance.end_result(call, answer)?;
-        let batch = batch_in(batch).map_err(|error| self.instance.nonsense(CALL, error))?;
+        let batch = batch_in(batch).map_err(|error| self.instance.nonsense(CALL, &error))?;
         if batch.len() > limit.max_records as usize {
             let reason = format!("{} records where at most {} were asked for", batch.len(), limit.max_records);
-            return Err(self.instance.nonsense(CALL, reason));
+            return Err(self.instance.nonsense(CALL, &reason));
+        }
+        if cursor.len() > CURSOR_BYTES {
+            let reason = format!("a cursor of {} bytes; at most {CURSOR_BYTES} can be kept", cursor.len());
+            return Err(self.instance.nonsense(CALL, &reason));
         }
         Ok(Outcome { batch, cursor, end })
     }

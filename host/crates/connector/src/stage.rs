@@ -124,9 +124,9 @@ impl Open {
         let answer = resource.call_apply(&mut self.instance.store, self.stage, &handed);
         let answer = tokio::time::timeout_at(call.until, answer).await;
         let transform::Applied { batch, sources, refusals } = self.instance.end_result(call, answer)?;
-        let batch = batch_in(batch).map_err(|error| self.instance.nonsense(CALL, error))?;
+        let batch = batch_in(batch).map_err(|error| self.instance.nonsense(CALL, &error))?;
         if let Err(reason) = check(inputs, batch.len(), &sources, &refusals) {
-            return Err(self.instance.nonsense(CALL, reason));
+            return Err(self.instance.nonsense(CALL, &reason));
         }
         let log = &self.instance.store.data().log;
         let refusal = |refusal: transform::Refusal| Refusal { index: refusal.index, reason: log.clean(refusal.reason) };

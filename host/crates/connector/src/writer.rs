@@ -138,11 +138,11 @@ impl Open {
         failures.sort_by_key(|failure| failure.index);
         if let Some(twice) = failures.windows(2).find(|pair| pair[0].index == pair[1].index) {
             let reason = format!("record {} is listed twice among the failures", twice[0].index);
-            return Err(self.instance.nonsense(CALL, reason));
+            return Err(self.instance.nonsense(CALL, &reason));
         }
         if let Some(last) = failures.last().filter(|last| last.index as usize >= records) {
             let reason = format!("a failure of record {}, of {records}", last.index);
-            return Err(self.instance.nonsense(CALL, reason));
+            return Err(self.instance.nonsense(CALL, &reason));
         }
         let log = &self.instance.store.data().log;
         let failure = |failure: sink::Failure| Failure { index: failure.index, error: error_in(failure.error, log) };

@@ -30,7 +30,7 @@ pub fn act(action: &str, config: &Config) -> Result<Batch, Error> {
             let retry_after_ms = Some(config.amount as u32);
             return Err(Error { retry_after_ms, ..error(ErrorKind::Throttled, &*config.text) });
         }
-        "limit" => empty(),
+        "limit" | "cursor" => empty(),
         other => return Err(error(ErrorKind::Config, format!("nobody knows how to {other}"))),
     })
 }

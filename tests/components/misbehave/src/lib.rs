@@ -146,7 +146,10 @@ impl GuestReader for Open {
 
     fn read(&self, limit: Limit) -> Result<Outcome, Error> {
         self.reads.set(self.reads.get() + 1);
-        let cursor = self.reads.get().to_string().into_bytes();
+        let cursor = match self.config.action.as_str() {
+            "cursor" => vec![0; self.config.amount as usize],
+            _ => self.reads.get().to_string().into_bytes(),
+        };
         let batch = match self.config.action.as_str() {
             "limit" => texts(&[
                 format!("{} {} {}", limit.max_records, limit.max_bytes, limit.max_wait_ms),

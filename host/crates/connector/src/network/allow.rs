@@ -88,7 +88,14 @@ impl AllowList {
             };
             Some((rule, authority.port))
         };
-        Self { rules: authorities.iter().filter_map(rule).collect() }
+        let checked = |authority: &Authority| {
+            let rule = rule(authority);
+            if rule.is_none() {
+                tracing::warn!(host = authority.host, "this names no host, so it allows none");
+            }
+            rule
+        };
+        Self { rules: authorities.iter().filter_map(checked).collect() }
     }
 
     /// Whether a host may be reached at a port, or at any port at all (`None`).

@@ -29,6 +29,19 @@ async fn connections_are_kept_and_shared() {
 }
 
 #[tokio::test]
+async fn a_connection_that_the_server_closed_is_replaced() {
+    let server = Server::start().await;
+    let sandbox = sandbox(&["127.0.0.1"]);
+    let mut reader = crate::guest::open(&sandbox, &get(&server.url("/closes-after"))).await.expect("it opens");
+    for _ in 0..5 {
+        let batch = reader.read(LIMIT).await.expect("it reads").batch;
+        assert_eq!(batch.value(0), b"200 5 hello");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(server.connections(), 5);
+}
+
+#[tokio::test]
 async fn a_plain_get_is_plain() {
     let server = Server::start().await;
     text(&sandbox(&["127.0.0.1"]), &get(&server.url("/x?a=b%20c"))).await;

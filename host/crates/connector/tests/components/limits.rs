@@ -104,6 +104,14 @@ async fn batches_that_lie_are_refused() {
 }
 
 #[tokio::test]
+async fn a_cursor_is_small() {
+    let config = |size: usize| format!(r#"{{"do": "cursor", "amount": {size}}}"#);
+    assert_eq!(read(&sandbox(&[]), &config(256 << 10)).await.expect("it fits").cursor.len(), 256 << 10);
+    let error = read(&sandbox(&[]), &config((256 << 10) + 1)).await.expect_err("it does not");
+    assert!(matches!(error, Error::Nonsense { .. }), "{error:?}");
+}
+
+#[tokio::test]
 async fn a_record_may_be_large_but_not_without_end() {
     let size = 20 << 20;
     let outcome = read(&sandbox(&[]), &format!(r#"{{"do": "huge", "amount": {size}}}"#)).await;

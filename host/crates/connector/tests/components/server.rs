@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::{ServerConfig, pki_types::PrivateKeyDer};
 
 /// What happened so far.
 #[derive(Default)]
@@ -85,7 +86,7 @@ pub async fn tls(name: &str) -> (Server, String) {
     let leaf = rcgen::CertificateParams::new(vec![name.to_owned()]).expect("parameters");
     let certificate = leaf.signed_by(&key, &issuer).expect("a certificate");
     let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
-    let config = ServerConfig::builder_with_provider(Arc::new(tokio_rustls::rustls::crypto::ring::default_provider()))
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("versions")
         .with_no_client_auth()
@@ -173,6 +174,10 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
             return None;
         }
         "/closes" => return None,
+        "/closes-after" => {
+            stream.write_all(&whole("200 OK", b"hello")).await.ok()?;
+            return None;
+        }
         "/endless" => {
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n").await.ok()?;
             loop {
