@@ -30,10 +30,11 @@ const DATABASE: &str = "broker.redb";
 const SETTLE: Duration = Duration::from_millis(250);
 /// How long a listener rests when the system has no connection left to give.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
-/// How often a read is tried again while the store is being opened again.
-const READ_TRIES: u32 = 40;
+/// How often a read is tried while the store is being opened again: for half a minute, since a big store is
+/// checked then.
+const READ_TRIES: u32 = 600;
 /// How long such a read waits in between.
-const READ_REST: Duration = Duration::from_millis(25);
+const READ_REST: Duration = Duration::from_millis(50);
 
 /// A running broker. It ends with [`Broker::stop`], or in the background when dropped; either way what was
 /// acknowledged is kept.
@@ -145,25 +146,27 @@ pub(crate) struct State {
 
 impl State {
     /// Reads from the store on a thread that may block. While the store is being opened again after an
-    /// error, the read is tried again for a while.
-    pub(crate) async fn blocking<T: Send + 'static>(
-        self: &Arc<Self>,
-        read: impl Fn(&Store) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let state = Arc::clone(self);
-        let reading = tokio::task::spawn_blocking(move || {
-            let mut tries = 1;
-            loop {
-                match read(&state.store) {
-                    Err(error) if error.is_passing() && tries < READ_TRIES => {
-                        tries += 1;
-                        std::thread::sleep(READ_REST);
-                    }
-                    result => return result,
+    /// error, the read waits and is tried again.
+    pub(crate) async fn blocking<T, R>(self: &Arc<Self>, read: R) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        R: Fn(&Self) -> Result<T, StoreError> + Send + Sync + 'static,
+    {
+        let read = Arc::new(read);
+        let mut tries = 1;
+        loop {
+            let state = Arc::clone(self);
+            let once = Arc::clone(&read);
+            let reading = tokio::task::spawn_blocking(move || once(&state));
+            match reading.await {
+                Ok(Err(error)) if error.is_passing() && tries < READ_TRIES => {
+                    tries += 1;
+                    tokio::time::sleep(READ_REST).await;
                 }
+                Ok(result) => return result,
+                Err(_) => return Err(StoreError::Stopping),
             }
-        });
-        reading.await.unwrap_or(Err(StoreError::Stopping))
+        }
     }
 
     /// A SmartModule with its payload.

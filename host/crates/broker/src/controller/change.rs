@@ -85,6 +85,10 @@ async fn create_topic(state: &State, name: String, spec: TopicSpec, dry_run: boo
 /// Refuses what a cluster would refuse too, and what only a cluster could do.
 fn check_topic(name: &str, spec: &TopicSpec) -> Option<Status> {
     let refuse = |code: ErrorCode, message: String| Some(Status::new(name.to_owned(), code, Some(message)));
+    if name.is_empty() {
+        let message = "a topic needs a name".to_owned();
+        return refuse(ErrorCode::TopicInvalidName, message);
+    }
     if let Err(error) = validate_resource_name(name) {
         let message = format!("Invalid topic name: '{name}'. {error}");
         return refuse(ErrorCode::TopicInvalidName, message);

@@ -1,7 +1,7 @@
 //! The layout of the store on disk: its tables, and how values are made of bytes.
 //!
 //! ```text
-//! meta          name                           -> number      format version
+//! meta          name                           -> number      format version, number of commits
 //! topics        topic                          -> topic spec, partition ids
 //! partitions    id                             -> start offset, end offset, bytes
 //! blocks        (id, base offset, part)        -> bytes       the records
@@ -21,6 +21,11 @@ use redb::TableDefinition;
 
 /// The format that this version reads and writes.
 pub(crate) const FORMAT: u64 = 1;
+
+/// The entry of the format, in the table of numbers.
+pub(crate) const FORMAT_ENTRY: &str = "format";
+/// The entry of the number of commits so far.
+pub(crate) const COMMITS: &str = "commits";
 
 /// How long one stored value is at most: with its key and the page's own fields just below 64 KiB.
 pub(crate) const PART: usize = 65_536 - 128;

@@ -217,6 +217,12 @@ impl Shared {
         *self.open.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh);
         Ok(())
     }
+
+    /// How many commits there have been, according to the disk.
+    fn commits(&self) -> Result<u64, StoreError> {
+        let meta = self.current().database.begin_read()?.open_table(layout::META)?;
+        Ok(meta.get(layout::COMMITS)?.map_or(0, |commits| commits.value()))
+    }
 }
 
 fn open_database(medium: &dyn Medium, sync: bool) -> Result<Open, DatabaseError> {
@@ -272,7 +278,9 @@ impl Store {
             _lock: lock,
         });
         let (commands, receiver) = mpsc::channel(WAITING_COMMANDS);
-        let writer = writer::Writer::new(Arc::clone(&shared));
+        let commits =
+            shared.commits().map_err(|error| Error::Format { path: folder.to_owned(), reason: error.to_string() })?;
+        let writer = writer::Writer::new(Arc::clone(&shared), commits);
         let thread = std::thread::Builder::new()
             .name("broker-store".to_owned())
             .spawn(move || writer.run(receiver))
@@ -376,7 +384,7 @@ fn prepare_tables(database: &Database) -> Result<u64, DatabaseError> {
         return Ok(format);
     }
     let write = database.begin_write()?;
-    write.open_table(layout::META)?.insert("format", layout::FORMAT)?;
+    write.open_table(layout::META)?.insert(layout::FORMAT_ENTRY, layout::FORMAT)?;
     write.open_table(layout::TOPICS)?;
     write.open_table(layout::PARTITIONS)?;
     write.open_table(layout::BLOCKS)?;
@@ -389,7 +397,7 @@ fn prepare_tables(database: &Database) -> Result<u64, DatabaseError> {
 
 fn read_format(database: &Database) -> Result<Option<u64>, DatabaseError> {
     match database.begin_read()?.open_table(layout::META) {
-        Ok(meta) => Ok(meta.get("format")?.map(|format| format.value())),
+        Ok(meta) => Ok(meta.get(layout::FORMAT_ENTRY)?.map(|format| format.value())),
         Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
         Err(error) => Err(error.into()),
     }

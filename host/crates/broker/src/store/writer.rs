@@ -28,24 +28,29 @@ const GROUP_COMMANDS: usize = 2048;
 const BLOCKS_PER_TRIM: usize = 512;
 /// What must be free on the disk beside twice the group, for the database's own pages.
 const SPARE_BYTES: u64 = 256 << 10;
-/// How often a commit is tried although the disk has no room: records may fit into pages freed earlier.
-const FULL_RETRY: Duration = Duration::from_secs(2);
+/// How long the store rests after the disk was found full, at first; a commit may still find room in pages
+/// that were freed inside the file.
+const FULL_REST: Duration = Duration::from_secs(1);
+/// And at most.
+const FULL_REST_MAX: Duration = Duration::from_secs(60);
 
 type Blocks<'t> = Table<'t, (u64, i64, u32), &'static [u8]>;
 
 pub(super) struct Writer {
     shared: Arc<Shared>,
+    /// The number of the last commit.
+    commits: u64,
     /// The database has failed and could not be opened again yet.
     broken: bool,
-    /// The disk had no room at this time.
-    full: Option<Instant>,
+    /// The disk was found full: when to try again at the earliest, and how long to rest if in vain.
+    full: Option<(Instant, Duration)>,
     /// There were commits since the last one that makes a start after a kill quick.
     unsettled: bool,
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, broken: false, full: None, unsettled: false }
+    pub(super) fn new(shared: Arc<Shared>, commits: u64) -> Self {
+        Self { shared, commits, broken: false, full: None, unsettled: true }
     }
 
     /// Works until every handle to the store is gone, then finishes what is waiting.
@@ -69,9 +74,13 @@ impl Writer {
         if is_settling && !self.unsettled {
             return;
         }
-        let result = self.ready(bytes).and_then(|()| self.commit(&group, is_settling));
-        match result {
-            Ok(done) => {
+        if let Err(failure) = self.ready(bytes) {
+            return refuse(group, &failure);
+        }
+        let mut done = Done::default();
+        match self.commit(&group, is_settling, &mut done) {
+            Ok(()) => {
+                self.commits += 1;
                 self.full = None;
                 self.unsettled = !is_settling;
                 done.publish();
@@ -79,12 +88,7 @@ impl Writer {
                     command.answer(outcome);
                 }
             }
-            Err(failure) => {
-                self.failed(&failure);
-                for command in group {
-                    command.answer(Err(failure.clone()));
-                }
-            }
+            Err(failure) => self.failed(group, &done, &failure),
         }
     }
 
@@ -95,41 +99,54 @@ impl Writer {
             self.broken = false;
             info!("the store is open again");
         }
-        let needed = 2 * bytes as u64 + SPARE_BYTES;
-        let has_room = self.shared.medium.free().map_or(true, |free| free >= needed);
-        let is_due = self.full.is_none_or(|since| since.elapsed() >= FULL_RETRY);
-        if has_room || is_due {
+        let Some((again, _)) = self.full else {
             return Ok(());
-        }
-        Err(StoreError::Full)
+        };
+        let needed = 2 * bytes as u64 + SPARE_BYTES;
+        let has_room = self.shared.medium.free().is_ok_and(|free| free >= needed);
+        if has_room || Instant::now() >= again { Ok(()) } else { Err(StoreError::Full) }
     }
 
-    fn failed(&mut self, failure: &StoreError) {
-        match failure {
-            StoreError::Full => {
-                if self.full.is_none() {
-                    warn!("the disk is full: records are refused until there is room");
+    /// Opens the database again after a failed commit, and finds out whether the commit is in it after all:
+    /// an error while syncing can mean either.
+    fn failed(&mut self, group: Vec<Command>, done: &Done, failure: &StoreError) {
+        if matches!(failure, StoreError::Full) {
+            let rest = self.full.map_or(FULL_REST, |(_, rest)| rest * 2);
+            let rest = rest.min(FULL_REST_MAX);
+            if self.full.is_none() {
+                warn!("the disk is full: records are refused until there is room");
+            }
+            self.full = Some((Instant::now() + rest, rest));
+        } else {
+            error!(error = %failure, "the store failed: what was waiting is refused");
+        }
+        self.unsettled = true;
+        let commits = self.shared.reopen().and_then(|()| self.shared.commits());
+        self.broken = commits.is_err();
+        match commits {
+            Ok(commits) if commits > self.commits => {
+                self.commits = commits;
+                done.publish();
+                for (command, outcome) in group.into_iter().zip(&done.outcomes) {
+                    // Records may still be lost with the machine, so they are not acknowledged.
+                    let is_append = matches!(command, Command::Append { .. });
+                    command.answer(if is_append { Err(failure.clone()) } else { outcome.clone() });
                 }
-                self.full = Some(Instant::now());
             }
-            other => error!(error = %other, "the store failed: what was waiting is refused"),
-        }
-        match self.shared.reopen() {
-            Ok(()) => self.broken = false,
+            Ok(_) => refuse(group, failure),
             Err(error) => {
-                self.broken = true;
                 error!(%error, "the store can't be opened again yet");
+                refuse(group, failure);
             }
         }
     }
 
-    fn commit(&self, group: &[Command], quick_repair: bool) -> Result<Done, StoreError> {
+    fn commit(&self, group: &[Command], quick_repair: bool, done: &mut Done) -> Result<(), StoreError> {
         let open = self.shared.current();
         let mut transaction = open.database.begin_write()?;
         transaction.set_quick_repair(quick_repair);
-        let mut done = Done::default();
         for command in group {
-            let outcome = apply(&transaction, command, &mut done)?;
+            let outcome = apply(&transaction, command, done)?;
             done.outcomes.push(outcome);
         }
         {
@@ -139,9 +156,17 @@ impl Writer {
                     partitions.insert(id, (extent.start, extent.end, extent.bytes))?;
                 }
             }
+            let mut meta = transaction.open_table(layout::META)?;
+            meta.insert(layout::COMMITS, self.commits + 1)?;
         }
         transaction.commit()?;
-        Ok(done)
+        Ok(())
+    }
+}
+
+fn refuse(group: Vec<Command>, failure: &StoreError) {
+    for command in group {
+        command.answer(Err(failure.clone()));
     }
 }
 
@@ -286,40 +311,66 @@ fn insert(blocks: &mut Blocks<'_>, id: u64, base: i64, block: &[u8]) -> Result<(
 }
 
 /// Deletes from the front what is beyond the retention; true if there is more than one commit should do.
+///
+/// The last block is never deleted for its size alone, so that a partition always holds what came last.
 fn trim(blocks: &mut Blocks<'_>, id: u64, extent: Extent, retention: Retention) -> Result<(Extent, bool), StoreError> {
     let mut doomed = Vec::new();
     let mut after = extent;
+    let mut deleted = 0;
     let mut more = false;
-    let mut expired = false;
-    let mut count = 0;
-    after.start = extent.end;
-    for entry in blocks.range((id, i64::MIN, 0)..(id + 1, i64::MIN, 0))? {
-        let (key, value) = entry?;
-        let (_, base, part) = key.value();
-        let value = value.value();
-        let mut length = value.len() as u64;
-        if part == 0 {
-            let is_old = match (retention.committed_before, value.first_chunk()) {
-                (Some(limit), Some(time)) => u64::from_be_bytes(*time) < limit,
-                _ => false,
-            };
-            let is_too_much = retention.max_bytes.is_some_and(|max| after.bytes > max);
-            expired = is_old || is_too_much;
-            more = expired && count == BLOCKS_PER_TRIM;
-            if !expired || more {
-                after.start = base;
-                break;
-            }
-            count += 1;
-            length -= BLOCK_HEAD as u64;
+    while after.start < extent.end {
+        if deleted == BLOCKS_PER_TRIM {
+            more = true;
+            break;
         }
-        after.bytes = after.bytes.saturating_sub(length);
-        doomed.push((id, base, part));
+        let block = Block::find(blocks, id, after.start, extent.end)?;
+        let is_old = retention.committed_before.is_some_and(|limit| block.time < limit);
+        let is_too_much = retention.max_bytes.is_some_and(|max| after.bytes > max);
+        if !is_old && !(is_too_much && block.next < extent.end) {
+            break;
+        }
+        after.start = block.next;
+        after.bytes = after.bytes.saturating_sub(block.bytes);
+        doomed.extend(block.keys);
+        deleted += 1;
     }
     for key in doomed {
         blocks.remove(key)?;
     }
-    Ok((after, more && expired))
+    Ok((after, more))
+}
+
+/// A block as retention sees it.
+struct Block {
+    keys: Vec<(u64, i64, u32)>,
+    time: u64,
+    bytes: u64,
+    /// Where the next one begins.
+    next: i64,
+}
+
+impl Block {
+    /// The first block at or behind `from`.
+    fn find(blocks: &Blocks<'_>, id: u64, from: i64, end: i64) -> Result<Self, StoreError> {
+        let mut block = Self { keys: Vec::new(), time: 0, bytes: 0, next: end };
+        for entry in blocks.range((id, from, 0)..(id, end, 0))? {
+            let (key, value) = entry?;
+            let key = key.value();
+            let value = value.value();
+            let mut length = value.len();
+            if key.2 == 0 {
+                if !block.keys.is_empty() {
+                    block.next = key.1;
+                    break;
+                }
+                block.time = value.first_chunk().map_or(0, |time| u64::from_be_bytes(*time));
+                length = length.saturating_sub(BLOCK_HEAD);
+            }
+            block.bytes += length as u64;
+            block.keys.push(key);
+        }
+        Ok(block)
+    }
 }
 
 /// Deletes some blocks of dropped partitions; true if there are more.

@@ -45,8 +45,8 @@ impl Connection {
         let filter = request.filter_opts.unwrap_or_default();
         let state = Arc::clone(&self.state);
         let found = state
-            .blocking(move |store| {
-                store.offsets(|consumer, topic, partition| {
+            .blocking(move |state| {
+                state.store.offsets(|consumer, topic, partition| {
                     let wanted = filter.consumer_id.as_deref();
                     let replica = filter.replica_id.as_ref();
                     wanted.is_none_or(|wanted| wanted == consumer)

@@ -112,7 +112,8 @@ impl Stream {
             if from < extent.end {
                 let partition = Arc::clone(&self.partition);
                 let limit = self.limit;
-                let read = self.state.blocking(move |store| store.read(&partition, from, extent.end, limit)).await;
+                let read =
+                    self.state.blocking(move |state| state.store.read(&partition, from, extent.end, limit)).await;
                 let records = read.map_err(|error| error.code(&self.partition.key))?;
                 if !records.is_empty() {
                     return Ok((extent, records));
@@ -194,7 +195,7 @@ impl Encoder for RecordsLength {
 }
 
 impl Decoder for RecordsLength {
-    fn decode<B: fluvio_protocol::bytes::Buf>(&mut self, src: &mut B, version: Version) -> io::Result<()> {
+    fn decode<B: bytes::Buf>(&mut self, src: &mut B, version: Version) -> io::Result<()> {
         self.0 = u32::decode_from(src, version)? as usize;
         Ok(())
     }
