@@ -19,7 +19,7 @@
 use std::sync::OnceLock;
 
 use fluvio_smartmodule::dataplane::smartmodule::SmartModuleExtraParams;
-use fluvio_smartmodule::{RecordData, Result, SmartModuleRecord, eyre, smartmodule};
+use fluvio_smartmodule::{RecordData, SmartModuleRecord, eyre, smartmodule};
 use serde_json::value::RawValue;
 use smartmodule_kit::{InvalidJson, Param, ParamError, Params, Path};
 
@@ -31,13 +31,13 @@ const PARAMS: &[Param] = &[
 static SPLIT: OnceLock<Split> = OnceLock::new();
 
 #[smartmodule(init)]
-fn init(params: SmartModuleExtraParams) -> Result<()> {
+fn init(params: SmartModuleExtraParams) -> fluvio_smartmodule::Result<()> {
     let split = Split::new(&Params::read("json-array-split", PARAMS, &params)?)?;
     SPLIT.set(split).map_err(|_| eyre!("init is called once"))
 }
 
 #[smartmodule(array_map)]
-fn array_map(record: &SmartModuleRecord) -> Result<Vec<(Option<RecordData>, RecordData)>> {
+fn array_map(record: &SmartModuleRecord) -> fluvio_smartmodule::Result<Vec<(Option<RecordData>, RecordData)>> {
     let split = SPLIT.get().ok_or_else(|| eyre!("init was not called"))?;
     let elements = split.apply(record.value().as_ref())?;
     Ok(elements.into_iter().map(|element| (record.key().cloned(), RecordData::from(element))).collect())

@@ -26,7 +26,7 @@ use std::cmp::Ordering;
 use std::sync::OnceLock;
 
 use fluvio_smartmodule::dataplane::smartmodule::SmartModuleExtraParams;
-use fluvio_smartmodule::{Result, SmartModuleRecord, eyre, smartmodule};
+use fluvio_smartmodule::{SmartModuleRecord, eyre, smartmodule};
 use regex_lite::Regex;
 use serde_json::{Number, Value};
 use smartmodule_kit::{InvalidJson, Param, ParamError, Params, Path};
@@ -44,13 +44,13 @@ const PARAMS: &[Param] = &[
 static FILTER: OnceLock<JsonFilter> = OnceLock::new();
 
 #[smartmodule(init)]
-fn init(params: SmartModuleExtraParams) -> Result<()> {
+fn init(params: SmartModuleExtraParams) -> fluvio_smartmodule::Result<()> {
     let filter = JsonFilter::new(&Params::read("json-filter", PARAMS, &params)?)?;
     FILTER.set(filter).map_err(|_| eyre!("init is called once"))
 }
 
 #[smartmodule(filter)]
-fn filter(record: &SmartModuleRecord) -> Result<bool> {
+fn filter(record: &SmartModuleRecord) -> fluvio_smartmodule::Result<bool> {
     let filter = FILTER.get().ok_or_else(|| eyre!("init was not called"))?;
     Ok(filter.keeps(record.value().as_ref())?)
 }
@@ -150,17 +150,17 @@ impl JsonFilter {
                 Some("false") => Test::Exists(false),
                 Some(_) => return Err(params.error("`value` for `exists` can be true or false")),
             },
-            Op::Matches => Test::Matches(Regex::new(params.required("value")?).map_err(|error| {
-                params.error(format!("`value` is not a regular expression ({error})"))
-            })?),
+            Op::Matches => Test::Matches(
+                Regex::new(params.required("value")?)
+                    .map_err(|error| params.error(format!("`value` is not a regular expression ({error})")))?,
+            ),
             _ => Test::Compare(op, Operand::new(params.required("value")?)),
         };
         let default = if op == Op::Ne { Missing::Keep } else { Missing::Drop };
         let missing = match params.get("missing") {
             None => default,
-            Some(_) => {
-                params.choice("missing", &[("drop", Missing::Drop), ("keep", Missing::Keep), ("error", Missing::Error)])?
-            }
+            Some(_) => params
+                .choice("missing", &[("drop", Missing::Drop), ("keep", Missing::Keep), ("error", Missing::Error)])?,
         };
         Ok(Self { field, missing, test })
     }

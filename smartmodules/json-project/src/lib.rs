@@ -26,7 +26,7 @@ mod tree;
 use std::sync::OnceLock;
 
 use fluvio_smartmodule::dataplane::smartmodule::SmartModuleExtraParams;
-use fluvio_smartmodule::{RecordData, Result, SmartModuleRecord, eyre, smartmodule};
+use fluvio_smartmodule::{RecordData, SmartModuleRecord, eyre, smartmodule};
 use smartmodule_kit::{InvalidJson, Param, ParamError, Params, Path};
 
 use crate::tree::{Blocked, Object};
@@ -42,13 +42,13 @@ const PARAMS: &[Param] = &[
 static PROJECT: OnceLock<Project> = OnceLock::new();
 
 #[smartmodule(init)]
-fn init(params: SmartModuleExtraParams) -> Result<()> {
+fn init(params: SmartModuleExtraParams) -> fluvio_smartmodule::Result<()> {
     let project = Project::new(&Params::read("json-project", PARAMS, &params)?)?;
     PROJECT.set(project).map_err(|_| eyre!("init is called once"))
 }
 
 #[smartmodule(map)]
-fn map(record: &SmartModuleRecord) -> Result<(Option<RecordData>, RecordData)> {
+fn map(record: &SmartModuleRecord) -> fluvio_smartmodule::Result<(Option<RecordData>, RecordData)> {
     let project = PROJECT.get().ok_or_else(|| eyre!("init was not called"))?;
     let value = project.apply(record.value().as_ref())?;
     Ok((record.key().cloned(), value.into()))

@@ -2,7 +2,8 @@
 
 use super::*;
 
-const RECORD: &str = r#"{"id": 7, "user": {"name": "Ann", "mail": "a@b", "age": 30.0}, "tags": ["x", {"y": 1}], "n": null}"#;
+const RECORD: &str =
+    r#"{"id": 7, "user": {"name": "Ann", "mail": "a@b", "age": 30.0}, "tags": ["x", {"y": 1}], "n": null}"#;
 
 fn project(params: &[(&str, &str)]) -> Result<Project, String> {
     let params = Params::new("json-project", PARAMS, params.iter().copied()).map_err(|error| error.to_string())?;
@@ -34,13 +35,19 @@ fn fields_are_kept_in_the_order_asked_for() {
 
 #[test]
 fn fields_are_dropped() {
-    assert_eq!(shaped(&[("fields", "id,user"), ("drop", "user.mail,user.age,x.y,id.z")]), r#"{"id":7,"user":{"name":"Ann"}}"#);
+    assert_eq!(
+        shaped(&[("fields", "id,user"), ("drop", "user.mail,user.age,x.y,id.z")]),
+        r#"{"id":7,"user":{"name":"Ann"}}"#
+    );
     assert_eq!(apply(&[("drop", "a")], r#"{"a": 1, "b": 2, "a": 3}"#).expect("ok"), r#"{"b":2}"#);
 }
 
 #[test]
 fn fields_are_renamed_and_moved() {
-    assert_eq!(shaped(&[("fields", "id"), ("rename", "user.name=name, id=key.id")]), r#"{"name":"Ann","key":{"id":7}}"#);
+    assert_eq!(
+        shaped(&[("fields", "id"), ("rename", "user.name=name, id=key.id")]),
+        r#"{"name":"Ann","key":{"id":7}}"#
+    );
     assert_eq!(apply(&[("rename", r#"{"a":"b","b":"a"}"#)], r#"{"a": 1, "b": 2}"#).expect("ok"), r#"{"b":1,"a":2}"#);
     assert_eq!(apply(&[("rename", "tags.0=first")], r#"{"tags": [1]}"#).expect("ok"), r#"{"tags":[1],"first":1}"#);
 }

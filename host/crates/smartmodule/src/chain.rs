@@ -124,7 +124,8 @@ impl Chain {
         }
         refusals.sort_by_key(|refusal| refusal.index);
         let stamped = |source: u32| batch.timestamp(source as usize).is_some();
-        let (batch, sources) = self.input.decode(origin.base_timestamp, stamped).map_err(|bytes| Error::TooLarge { bytes })?;
+        let (batch, sources) =
+            self.input.decode(origin.base_timestamp, stamped).map_err(|bytes| Error::TooLarge { bytes })?;
         Ok(Applied { batch, sources, refusals })
     }
 

@@ -62,7 +62,9 @@ pub enum Error {
         module: String,
     },
     /// The module wants a function that SmartModules are not given.
-    #[error("`{module}` imports `{import}`, which SmartModules are not given: only copy_records and WASI preview 1 are")]
+    #[error(
+        "`{module}` imports `{import}`, which SmartModules are not given: only copy_records and WASI preview 1 are"
+    )]
     Import {
         /// The module's name.
         module: String,
@@ -147,7 +149,9 @@ pub enum Error {
         after: Duration,
     },
     /// The module asked for more memory than it may have.
-    #[error("`{module}` needs {wanted} bytes of memory in {call}, and may have {limit}: raise the sandbox's memory limit")]
+    #[error(
+        "`{module}` needs {wanted} bytes of memory in {call}, and may have {limit}: raise the sandbox's memory limit"
+    )]
     Memory {
         /// The module's name.
         module: String,

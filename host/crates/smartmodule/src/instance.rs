@@ -122,7 +122,8 @@ impl Instance {
             -2 => {
                 let output = self.output(Call::Init)?;
                 let hint = wire::read_init_error(self.slice(output));
-                let hint = hint.map_err(|error| self.breach(Call::Init, format!("its error can't be read: {error}")))?;
+                let hint =
+                    hint.map_err(|error| self.breach(Call::Init, format!("its error can't be read: {error}")))?;
                 Err(Error::Init { module: self.module.name().to_owned(), hint: first_lines(&hint) })
             }
             code => Err(self.code(Call::Init, code)),
@@ -191,7 +192,8 @@ impl Instance {
         let available = memory.len();
         let start = pointer as u32 as usize;
         let Some(mut room) = start.checked_add(length).and_then(|end| memory.get_mut(start..end)) else {
-            let problem = format!("it returned {pointer} for {length} bytes, outside of its {available} bytes of memory");
+            let problem =
+                format!("it returned {pointer} for {length} bytes, outside of its {available} bytes of memory");
             return Err(self.breach(Call::Alloc, problem));
         };
         for part in parts {
@@ -214,8 +216,9 @@ impl Instance {
         match start.checked_add(length as usize) {
             Some(end) if end <= available => Ok(start..end),
             _ => {
-                let problem =
-                    format!("its output of {length} bytes at {pointer} lies outside of its {available} bytes of memory");
+                let problem = format!(
+                    "its output of {length} bytes at {pointer} lies outside of its {available} bytes of memory"
+                );
                 Err(self.breach(call, problem))
             }
         }

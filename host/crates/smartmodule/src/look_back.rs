@@ -115,10 +115,7 @@ impl History {
             (0, Some(_)) => usize::MAX,
             (last, _) => usize::try_from(last).unwrap_or(usize::MAX),
         };
-        let oldest = self
-            .wanted
-            .age
-            .map(|age| now.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)));
+        let oldest = self.wanted.age.map(|age| now.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)));
         while let Some(first) = self.kept.front() {
             let too_old = oldest.is_some_and(|oldest| first.timestamp < oldest);
             if self.kept.len() <= most && !too_old && self.bytes <= MAX_BYTES {

@@ -175,17 +175,19 @@ fn link(name: &str, compiled: &wasmtime::Module) -> Result<InstancePre<State>, E
     linker.allow_shadowing(true);
     let mut returns = false;
     for import in compiled.imports() {
-        let unknown = || Error::Import {
-            module: name.to_owned(),
-            import: format!("{}.{}", import.module(), import.name()),
-        };
+        let unknown =
+            || Error::Import { module: name.to_owned(), import: format!("{}.{}", import.module(), import.name()) };
         let ExternType::Func(function) = import.ty() else { return Err(unknown()) };
         let linked = if import.name() == "copy_records" && takes_and_gives(&function, 2, 0) {
             returns = true;
             linker
-                .func_wrap(import.module(), import.name(), |mut caller: Caller<'_, State>, pointer: i32, length: i32| {
-                    caller.data_mut().set_output(pointer, length);
-                })
+                .func_wrap(
+                    import.module(),
+                    import.name(),
+                    |mut caller: Caller<'_, State>, pointer: i32, length: i32| {
+                        caller.data_mut().set_output(pointer, length);
+                    },
+                )
                 .map(drop)
         } else if wasi::is_wasi(import.module()) {
             wasi::link(&mut linker, import.module(), import.name(), function).ok_or_else(unknown)?

@@ -47,8 +47,8 @@ pub(crate) struct Runner {
     index: usize,
     stage: Stage,
     instance: Option<Instance>,
-    /// whether the instance has been called since it was started
-    used: bool,
+    /// how many calls the instance has had since it was started
+    calls: u64,
     /// the memory size from which on the instance is replaced
     replace_at: u64,
     /// whether the guest's outputs may be freed; never again once that went wrong
@@ -67,7 +67,7 @@ impl Runner {
         let mut this = Self {
             index,
             instance: None,
-            used: false,
+            calls: 0,
             replace_at: 0,
             reclaim: true,
             committed: accumulator.clone(),
@@ -95,7 +95,10 @@ impl Runner {
     }
 
     pub(crate) fn state(&self) -> StageState {
-        StageState { accumulator: self.accumulator().to_vec(), window: self.history.as_ref().map(History::window).unwrap_or_default() }
+        StageState {
+            accumulator: self.accumulator().to_vec(),
+            window: self.history.as_ref().map(History::window).unwrap_or_default(),
+        }
     }
 
     /// Takes over a state and starts afresh from it.
@@ -175,7 +178,6 @@ impl Runner {
                 step
             };
             let end = input.fitting(start, most, CALL_BYTES);
-            let fresh = !self.used;
             match self.call(input, start..end, output, origin) {
                 Ok(None) => {
                     start = end;
@@ -189,9 +191,9 @@ impl Runner {
                     step = 1;
                 }
                 // a fresh instance, or fewer records, may need less
-                Err(Error::Memory { call: Call::Alloc | Call::Transform, .. }) if !fresh || end - start > 1 => {
+                Err(Error::Memory { call: Call::Alloc | Call::Transform, .. }) if self.calls > 1 || end - start > 1 => {
                     self.instance = None;
-                    step = if fresh { (end - start) / 2 } else { end - start };
+                    step = if self.calls > 1 { end - start } else { (end - start) / 2 };
                 }
                 Err(error) => return Err(error),
             }
@@ -210,7 +212,7 @@ impl Runner {
         let kind = self.stage.module.kind();
         let aggregate = self.is_aggregate();
         self.instance()?;
-        self.used = true;
+        self.calls += 1;
         let Some(instance) = &mut self.instance else { return Ok(None) };
         let records = input.bytes(range.clone());
         let head = wire::input_head(origin.base_offset, range.len(), records.len());
@@ -219,12 +221,15 @@ impl Runner {
         let returned = instance.transform(&[&head, records, &tail[..length], accumulator])?;
 
         let read = wire::read_output(instance.slice(returned.clone()), aggregate);
-        let read = read.map_err(|error| instance.breach(Call::Transform, format!("its output can't be read: {error}")))?;
+        let read =
+            read.map_err(|error| instance.breach(Call::Transform, format!("its output can't be read: {error}")))?;
         let failed = match &read.refused {
             None => None,
-            Some(refused) => Some(find_failed(input, range.clone(), kind, &read, refused, origin).ok_or_else(|| {
-                instance.breach(Call::Transform, "it refuses a record that it was not given".to_owned())
-            })?),
+            Some(refused) => {
+                Some(find_failed(input, range.clone(), kind, &read, refused, origin).ok_or_else(|| {
+                    instance.breach(Call::Transform, "it refuses a record that it was not given".to_owned())
+                })?)
+            }
         };
         let done = failed.unwrap_or(range.end);
         take_over(input, range.start..done, range.clone(), kind, &read, output);
@@ -282,8 +287,7 @@ impl Runner {
 
     fn start(&mut self) -> Result<Instance, Error> {
         let stage = &self.stage;
-        let start =
-            |reclaim| Instance::start(&stage.module, &stage.params, stage.look_back, stage.limits, reclaim);
+        let start = |reclaim| Instance::start(&stage.module, &stage.params, stage.look_back, stage.limits, reclaim);
         let mut instance = match start(self.reclaim) {
             Err(Error::Trap { call: Call::Alloc, .. }) if self.reclaim => {
                 // it can't stand being probed: then without
@@ -297,7 +301,7 @@ impl Runner {
                 show(&mut instance, &self.scratch, base_offset, base_timestamp)?;
             }
         }
-        self.used = false;
+        self.calls = 0;
         // An instance that needs much from the start (what it looked back at, say) is given a quarter more,
         // so that replacing it always gains something.
         let limit = stage.limits.memory;

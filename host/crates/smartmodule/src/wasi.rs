@@ -70,20 +70,15 @@ pub(crate) fn is_wasi(module: &str) -> bool {
 }
 
 /// Links one function; `None` when its type isn't that of any preview 1 function.
-pub(crate) fn link(
-    linker: &mut Linker<State>,
-    module: &str,
-    name: &str,
-    ty: FuncType,
-) -> Option<wasmtime::Result<()>> {
+pub(crate) fn link(linker: &mut Linker<State>, module: &str, name: &str, ty: FuncType) -> Option<wasmtime::Result<()>> {
     let linked = match name {
         "fd_write" => linker.func_wrap(module, name, fd_write),
         "fd_read" => linker.func_wrap(module, name, fd_read),
         "fd_fdstat_get" => linker.func_wrap(module, name, fd_fdstat_get),
         "fd_close" => linker.func_wrap(module, name, |fd: i32| if is_stdio(fd) { SUCCESS } else { BADF }),
-        "fd_seek" => linker.func_wrap(module, name, |fd: i32, _: i64, _: i32, _: i32| {
-            if is_stdio(fd) { SPIPE } else { BADF }
-        }),
+        "fd_seek" => {
+            linker.func_wrap(module, name, |fd: i32, _: i64, _: i32, _: i32| if is_stdio(fd) { SPIPE } else { BADF })
+        }
         "args_sizes_get" | "environ_sizes_get" => linker.func_wrap(module, name, nothing_sizes),
         "args_get" | "environ_get" => linker.func_wrap(module, name, |_: i32, _: i32| SUCCESS),
         "clock_time_get" => linker.func_wrap(module, name, clock_time_get),
@@ -101,12 +96,7 @@ pub(crate) fn link(
 }
 
 /// Every other function: it fails, in the way the caller expects.
-fn link_other(
-    linker: &mut Linker<State>,
-    module: &str,
-    name: &str,
-    ty: FuncType,
-) -> Option<wasmtime::Result<()>> {
+fn link_other(linker: &mut Linker<State>, module: &str, name: &str, ty: FuncType) -> Option<wasmtime::Result<()>> {
     if ty.results().len() != 1 || !ty.results().all(|ty| ty.is_i32()) {
         return None;
     }

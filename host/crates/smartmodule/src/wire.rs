@@ -291,9 +291,9 @@ impl Records {
         for (index, record) in batch.iter().enumerate() {
             let record = Record {
                 attributes: 0,
-                timestamp_delta: record.timestamp.map_or(0, |timestamp| {
-                    timestamp.saturating_sub(base_timestamp).clamp(-FARTHEST, FARTHEST)
-                }),
+                timestamp_delta: record
+                    .timestamp
+                    .map_or(0, |timestamp| timestamp.saturating_sub(base_timestamp).clamp(-FARTHEST, FARTHEST)),
                 offset_delta: index as i64,
                 key: record.key,
                 value: record.value,

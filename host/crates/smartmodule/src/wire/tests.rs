@@ -146,7 +146,7 @@ fn a_record_with_a_wrong_length_is_read_but_not_passed_on() {
 
 #[test]
 fn as_many_records_as_fit_but_always_one() {
-    let batch: Batch = (0..10).map(|_| (None::<&[u8]>, [b'x'; 93])).collect();
+    let batch: Batch = (0..10).map(|_| (None::<&[u8]>, [b'x'; 92])).collect();
     let mut records = Records::default();
     records.encode(&batch, BASE);
     assert_eq!(records.bytes(0..1).len(), 101);

@@ -210,7 +210,7 @@ fn an_array_map_in_front_of_every_kind() {
 #[test]
 fn an_error_from_init_is_told_in_the_same_words() {
     let params = [("needle", "")];
-    let ours = host_smartmodule::Chain::new(vec![stage("fixture-filter", &params)]).expect_err("refused");
+    let ours = Chain::new(vec![stage("fixture-filter", &params)]).expect_err("refused");
     assert_eq!(ours.to_string(), "`fixture-filter` refuses its parameters: needle must not be empty");
     assert!(ours.is_configuration());
 }

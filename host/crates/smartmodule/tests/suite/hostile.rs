@@ -66,9 +66,8 @@ impl Guest<'_> {
 
 /// Hands everything on, but traps at a record of one byte that is this.
 pub fn traps_at(byte: u8) -> Stage {
-    let filter = format!(
-        "(if (i32.eq (i32.load8_u offset=22 (local.get 0)) (i32.const {byte})) (then unreachable)) {IDENTITY}"
-    );
+    let filter =
+        format!("(if (i32.eq (i32.load8_u offset=22 (local.get 0)) (i32.const {byte})) (then unreachable)) {IDENTITY}");
     Guest { filter: &filter, ..DEFAULT }.stage()
 }
 
@@ -90,7 +89,8 @@ fn wild_pointers_from_alloc() {
 
 #[test]
 fn outputs_that_are_not_there() {
-    for (pointer, length) in [(-1, 4), (0, -1), (-8, 16), (131_072, 1), (131_071, 2), (1 << 30, 1 << 30), (0, i32::MAX)] {
+    for (pointer, length) in [(-1, 4), (0, -1), (-8, 16), (131_072, 1), (131_071, 2), (1 << 30, 1 << 30), (0, i32::MAX)]
+    {
         let filter = format!("(call $copy_records (i32.const {pointer}) (i32.const {length})) (i32.const 0)");
         let error = Guest { filter: &filter, ..DEFAULT }.error();
         assert!(matches!(error, Error::Guest { call: Call::Transform, .. }), "{pointer} {length}: {error}");
@@ -123,7 +123,7 @@ fn outputs_that_are_garbage() {
 fn a_refusal_of_a_record_that_was_never_given() {
     let output = r"\00\00\00\00\01\00\01h\00\00\00\00\00\00\00\00\00\00\04no";
     let data = format!(r#"(data (i32.const 16) "{output}")"#);
-    let filter = "(call $copy_records (i32.const 16) (i32.const 20)) (i32.const 0)";
+    let filter = "(call $copy_records (i32.const 16) (i32.const 21)) (i32.const 0)";
     let mut chain = Guest { filter, rest: &data, ..DEFAULT }.chain().expect("a chain");
     let error = chain.apply(&values(&["x", "y"]), 0, NOW).expect_err("a lie");
     assert!(error.to_string().contains("refuses a record that it was not given"), "{error}");
@@ -131,7 +131,9 @@ fn a_refusal_of_a_record_that_was_never_given() {
 
 #[test]
 fn failure_codes() {
-    for (code, meaning) in [(-1, "gives no reason"), (-22, "can't decode the records"), (-33, "can't encode"), (-9, "-9")] {
+    for (code, meaning) in
+        [(-1, "gives no reason"), (-22, "can't decode the records"), (-33, "can't encode"), (-9, "-9")]
+    {
         let error = Guest { filter: &format!("(i32.const {code})"), ..DEFAULT }.error();
         assert!(error.to_string().contains(meaning), "{error}");
     }
@@ -179,7 +181,8 @@ fn memory_is_limited() {
 #[test]
 fn a_batch_that_fits_in_halves_is_halved() {
     // allocates eight times its input, and forgets it: the input alone fits, all of it at once doesn't
-    let filter = "(drop (memory.grow (i32.shr_u (local.get 1) (i32.const 13)))) (call $identity (local.get 0)) (i32.const 0)";
+    let filter =
+        "(drop (memory.grow (i32.shr_u (local.get 1) (i32.const 13)))) (call $identity (local.get 0)) (i32.const 0)";
     let mut stage = Guest { filter, ..DEFAULT }.stage();
     stage.limits.memory = 6 << 20;
     let mut chain = Chain::new(vec![stage]).expect("a chain");
@@ -229,7 +232,11 @@ fn what_is_no_smartmodule() {
         ("\"memory\"", "\"mem\"", "no 32-bit memory"),
         ("(export \"filter\") (param i32 i32 i32)", "(export \"filter\") (param i32 i32 i64)", "another type"),
         ("\"copy_records\"", "\"copy\"", "env.copy"),
-        ("(import \"env\" \"copy_records\" (func $copy_records (param i32 i32)))", "(func $copy_records (param i32 i32))", "imports no `copy_records`"),
+        (
+            "(import \"env\" \"copy_records\" (func $copy_records (param i32 i32)))",
+            "(func $copy_records (param i32 i32))",
+            "imports no `copy_records`",
+        ),
         ("(memory (export", "(import \"env\" \"exec\" (func (param i32))) (memory (export", "env.exec"),
         ("(memory (export", "(import \"env\" \"table\" (table 1 funcref)) (memory (export", "env.table"),
     ] {

@@ -47,5 +47,10 @@ fn together() {
 #[test]
 fn a_wrong_parameter_ends_the_start_and_names_the_right_ones() {
     let error = Chain::new(vec![stage("json-filter", &[("feild", "n")])]).expect_err("misspelt").to_string();
-    assert!(error.starts_with("`json-filter` refuses its parameters: unknown parameter `feild`; json-filter takes `field` ("), "{error}");
+    assert!(
+        error.starts_with(
+            "`json-filter` refuses its parameters: unknown parameter `feild`; json-filter takes `field` ("
+        ),
+        "{error}"
+    );
 }

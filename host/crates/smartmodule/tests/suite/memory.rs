@@ -46,7 +46,8 @@ fn outputs_of_every_size_are_freed() {
 #[test]
 fn refusals_and_single_records_leak_nothing_either() {
     let mut chain = chain(vec![stage("fixture-array-map", &[]), stage("fixture-filter", &[])]);
-    let batch: Batch = (0..200).map(|index| (None::<&[u8]>, if index % 3 == 0 { "bad" } else { "a,ba,bad,c" })).collect();
+    let batch: Batch =
+        (0..200).map(|index| (None::<&[u8]>, if index % 3 == 0 { "bad" } else { "a,ba,bad,c" })).collect();
     let mut run = || {
         for _ in 0..20 {
             chain.apply(&batch, 0, NOW).expect("applied");

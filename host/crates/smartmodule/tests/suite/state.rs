@@ -21,20 +21,13 @@ fn now() -> i64 {
 
 #[test]
 fn a_failed_batch_leaves_no_trace() {
-    let mut chain = chain(vec![
-        dedup(last(100)),
-        stage("fixture-aggregate", &[]),
-        stage("fixture-map", &[]),
-    ]);
-    assert_eq!(texts(&run(&mut chain, &["1", "2", "1"]).batch), ["1", "3"]);
-    // the sum of 7 becomes a value on which the last stage has nothing to say; make it panic through a value
-    let mut panicking = Chain::new(vec![dedup(last(100)), stage("fixture-map", &[])]).expect("a chain");
-    assert_eq!(texts(&run(&mut panicking, &["x", "y"]).batch), ["X", "Y"]);
-    let error = panicking.apply(&values(&["z", "panic"]), 0, NOW).expect_err("panics");
+    let mut chain = chain(vec![dedup(last(100)), stage("fixture-map", &[])]);
+    assert_eq!(texts(&run(&mut chain, &["x", "y"]).batch), ["X", "Y"]);
+    let error = chain.apply(&values(&["z", "panic"]), 0, NOW).expect_err("panics");
     assert!(matches!(&error, Error::Trap { module, .. } if module == "fixture-map"), "{error}");
     assert!(!error.is_configuration());
     // applied again without the culprit, `z` is not taken for a repeat, and what went before is still known
-    assert_eq!(texts(&run(&mut panicking, &["z", "x", "y"]).batch), ["Z"]);
+    assert_eq!(texts(&run(&mut chain, &["z", "x", "y"]).batch), ["Z"]);
 }
 
 #[test]
@@ -42,14 +35,14 @@ fn an_accumulator_is_rolled_back_with_its_batch() {
     let mut chain = chain(vec![stage("fixture-aggregate", &[]), stage("fixture-map", &[])]);
     assert_eq!(texts(&run(&mut chain, &["1", "2"]).batch), ["1", "3"]);
     assert_eq!(chain.accumulators(), [b"3".to_vec(), Vec::new()]);
-    let mut with_loop = Chain::new(vec![
+    let mut trapping = Chain::new(vec![
         Stage { accumulator: b"3".to_vec(), ..stage("fixture-aggregate", &[]) },
         crate::hostile::traps_at(b'8'),
     ])
     .expect("a chain");
-    assert!(matches!(with_loop.apply(&values(&["4", "1"]), 0, NOW), Err(Error::Trap { .. })));
-    assert_eq!(with_loop.accumulators()[0], b"3");
-    assert_eq!(texts(&run(&mut with_loop, &["4"]).batch), ["7"]);
+    assert!(matches!(trapping.apply(&values(&["5"]), 0, NOW), Err(Error::Trap { .. })));
+    assert_eq!(trapping.accumulators()[0], b"3");
+    assert_eq!(texts(&run(&mut trapping, &["4"]).batch), ["7"]);
 }
 
 #[test]

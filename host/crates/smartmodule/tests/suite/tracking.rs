@@ -59,7 +59,8 @@ fn no_stage_and_no_record() {
 
 #[test]
 fn timestamps_come_out_as_they_went_in() {
-    let mut chain = chain(vec![stage("fixture-map", &[]), stage("fixture-filter", &[("needle", "X")]), stage("fixture-map", &[])]);
+    let mut chain =
+        chain(vec![stage("fixture-map", &[]), stage("fixture-filter", &[("needle", "X")]), stage("fixture-map", &[])]);
     // far off, and one that even the guest's encoder never ends at
     let stamps = [Some(NOW), None, Some(0), Some(NOW + 5), Some(4_102_444_800_000)];
     let mut batch = Batch::default();
