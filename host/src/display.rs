@@ -7,6 +7,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use host_cluster::LinkState;
 use host_pipeline::{Progress, Snapshot};
 
 /// How often the lines are redrawn. Ten a second looks alive and costs nothing.
@@ -56,6 +57,8 @@ pub(crate) struct Names {
     pub(crate) stages: String,
     /// The topic.
     pub(crate) topic: String,
+    /// Whether the topic can be reached.
+    pub(crate) link: host_cluster::Status,
 }
 
 /// Redraws the lines of a run until dropped, when there is a terminal to draw on.
@@ -118,11 +121,15 @@ fn lines(names: &Names, before: &Snapshot, now: &Snapshot, seconds: f64) -> Vec<
         ));
     }
     lines.push(format!(
-        "  {:<32} {:>12} records  {:>10}/s  {:>9}",
+        "  {:<32} {:>12} records  {:>10}/s  {:>9}{}",
         format!("topic {}", names.topic),
         thousands(now.sent_records),
         thousands(rate(before.sent_records, now.sent_records)),
         bytes(now.sent_bytes),
+        match names.link.get() {
+            LinkState::Waiting { since, reason } => format!("  waiting for {} s: {reason}", since.elapsed().as_secs()),
+            _ => String::new(),
+        },
     ));
     lines
 }

@@ -110,6 +110,13 @@ impl Host {
         self
     }
 
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
     /// Gives it this file for standard input.
     ///
     /// # Panics

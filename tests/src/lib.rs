@@ -6,7 +6,7 @@
 mod host;
 mod http;
 
-pub use host::{Broker, Finished, Host, World};
+pub use host::{Broker, Finished, Host, Running, World, numbers, target_directory};
 pub use http::{Answer, HttpServer, TlsFiles};
 
 use std::time::{Duration, Instant};

@@ -1,0 +1,142 @@
+//! `host topic`: the topics of a cluster.
+
+use serde::Serialize;
+
+use crate::cli::{TopicArgs, TopicCommand};
+use crate::cluster;
+use crate::failure::{Failure, Outcome};
+use crate::format::{self, Format};
+
+#[derive(Serialize)]
+struct Row {
+    name: String,
+    partitions: u32,
+    replication: Option<u32>,
+    retention: String,
+    status: String,
+}
+
+#[derive(Serialize)]
+struct Description {
+    #[serde(flatten)]
+    topic: Row,
+    partitions: Vec<Partition>,
+}
+
+#[derive(Serialize)]
+struct Partition {
+    partition: u32,
+    leader: i32,
+    online: bool,
+    start_offset: i64,
+    end_offset: i64,
+    bytes: Option<u64>,
+}
+
+impl From<host_cluster::TopicInfo> for Row {
+    fn from(info: host_cluster::TopicInfo) -> Self {
+        Self {
+            name: info.name,
+            partitions: info.partitions,
+            replication: info.replication,
+            retention: humantime::format_duration(info.retention).to_string(),
+            status: info.status,
+        }
+    }
+}
+
+impl Row {
+    fn cells(&self) -> Vec<String> {
+        let replication = self.replication.map_or_else(|| "mixed".to_owned(), |n| n.to_string());
+        vec![self.name.clone(), self.partitions.to_string(), replication, self.retention.clone(), self.status.clone()]
+    }
+}
+
+const HEAD: [&str; 5] = ["NAME", "PARTITIONS", "REPLICATION", "RETENTION", "STATUS"];
+
+/// Runs one of the topic commands.
+pub(crate) async fn topic(arguments: TopicArgs) -> Outcome {
+    match arguments.command {
+        TopicCommand::Create { name, partitions, replication, retention_time, max_partition_size, target } => {
+            let connected = cluster::connect(&target).await?;
+            let mut spec = host_cluster::TopicSpec::new(&name);
+            spec.partitions = partitions;
+            spec.replication = replication;
+            spec.retention = retention_time;
+            spec.max_partition_size = max_partition_size;
+            let created = connected.cluster.create_topic(&spec).await.map_err(Failure::failed);
+            connected.close().await?;
+            println!("topic \"{name}\" {}", if created? { "created" } else { "exists already" });
+            Ok(())
+        }
+        TopicCommand::List { format, target } => {
+            let connected = cluster::connect(&target).await?;
+            let topics = connected.cluster.topics().await.map_err(Failure::failed);
+            connected.close().await?;
+            let rows: Vec<Row> = topics?.into_iter().map(Row::from).collect();
+            match format {
+                Format::Json => format::json(&rows),
+                Format::Text => {
+                    format::table(&HEAD, &rows.iter().map(Row::cells).collect::<Vec<_>>());
+                    Ok(())
+                }
+            }
+        }
+        TopicCommand::Describe { name, format, target } => {
+            let connected = cluster::connect(&target).await?;
+            let topic = connected.cluster.topic(&name).await.map_err(Failure::failed);
+            let partitions = connected.cluster.partitions(&name).await.map_err(Failure::failed);
+            connected.close().await?;
+            let partition = |p: host_cluster::PartitionInfo| Partition {
+                partition: p.partition,
+                leader: p.leader,
+                online: p.online,
+                start_offset: p.start_offset,
+                end_offset: p.end_offset,
+                bytes: p.size,
+            };
+            let topic = Row::from(topic?);
+            let description = Description { topic, partitions: partitions?.into_iter().map(partition).collect() };
+            match format {
+                Format::Json => format::json(&description),
+                Format::Text => {
+                    print(&description);
+                    Ok(())
+                }
+            }
+        }
+        TopicCommand::Delete { names, target } => {
+            let connected = cluster::connect(&target).await?;
+            let mut done = Ok(());
+            for name in names {
+                done = connected.cluster.delete_topic(&name).await.map_err(Failure::failed);
+                if done.is_err() {
+                    break;
+                }
+                println!("topic \"{name}\" deleted");
+            }
+            connected.close().await?;
+            done
+        }
+    }
+}
+
+fn print(description: &Description) {
+    format::table(&HEAD, &[description.topic.cells()]);
+    println!();
+    let rows: Vec<Vec<String>> = description
+        .partitions
+        .iter()
+        .map(|p| {
+            vec![
+                p.partition.to_string(),
+                p.leader.to_string(),
+                if p.online { "online" } else { "offline" }.to_owned(),
+                p.start_offset.to_string(),
+                p.end_offset.to_string(),
+                p.bytes.map_or_else(|| "-".to_owned(), |bytes| bytes.to_string()),
+            ]
+        })
+        .collect();
+    format::table(&["PARTITION", "LEADER", "STATUS", "START", "END", "BYTES"], &rows);
+}

@@ -1,0 +1,73 @@
+# Recipes for building, testing and trying `host`. `just --list` shows them.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+connectors := "http-source test-source"
+smartmodules := "json-filter json-project json-array-split"
+test_components := "echo-sink echo-transform misbehave"
+test_smartmodules := `cd tests/smartmodules && echo *`
+target := env("CARGO_TARGET_DIR", justfile_directory() / "target")
+
+# show the recipes
+default:
+    @just --list --unsorted
+
+# install what is missing on this machine
+setup:
+    @command -v rustup > /dev/null || { echo "install rustup first: it brings the Rust toolchain that rust-toolchain.toml names"; exit 1; }
+    @command -v cc > /dev/null || { echo "install a C compiler first (Debian: apt-get install build-essential)"; exit 1; }
+    rustup target add wasm32-wasip2 wasm32-unknown-unknown > /dev/null 2>&1 || rustup toolchain install
+
+# everything in release form: target/release/host, target/connectors, target/smartmodules
+build: setup guests
+    cargo build --release -p host
+
+# connectors and SmartModules, for their own targets
+guests: setup
+    cargo build --profile guest --target wasm32-wasip2 {{ prepend("-p ", connectors + " " + test_components) }}
+    cargo build --profile guest --target wasm32-unknown-unknown {{ prepend("-p ", smartmodules + " " + test_smartmodules) }}
+    @just _install connectors wasm32-wasip2 {{ connectors }}
+    @just _install test-components wasm32-wasip2 {{ test_components }}
+    @just _install smartmodules wasm32-unknown-unknown {{ smartmodules }} {{ test_smartmodules }}
+
+# copy built modules under their own names, and only when they changed
+_install folder triple +names:
+    @mkdir -p {{ target }}/{{ folder }}
+    @for name in {{ names }}; do \
+        from={{ target }}/{{ triple }}/guest/${name//-/_}.wasm; to={{ target }}/{{ folder }}/$name.wasm; \
+        cmp -s "$from" "$to" || cp "$from" "$to"; \
+    done
+
+# every test: unit, property, differential, end to end, examples in the documentation
+test: guests
+    cargo build
+    just _run_tests
+    cargo test --doc --quiet
+
+_run_tests:
+    if command -v cargo-nextest > /dev/null; then cargo nextest run --no-fail-fast; else cargo test --no-fail-fast --lib --bins --tests; fi
+
+# the end-to-end tests that take minutes: a million records, 20 kills
+test-long: guests
+    cargo build
+    cargo test -p e2e --test long -- --ignored --nocapture --test-threads 1
+
+# any published SmartModule against the reference engine: `just test-smartmodules DIR`
+test-smartmodules dir:
+    HOST_SMARTMODULES={{ absolute_path(dir) }} cargo test -p host-smartmodule --test suite foreign -- --nocapture
+
+# formatting and lints
+lint: setup
+    cargo fmt --all --check
+    cargo clippy --all-targets -- -D warnings
+    cargo clippy --profile guest --target wasm32-wasip2 {{ prepend("-p ", connectors + " connector-sdk") }} -- -D warnings
+    cargo clippy --profile guest --target wasm32-unknown-unknown {{ prepend("-p ", smartmodules) }} -- -D warnings
+
+# pages that are generated from the code
+docs:
+    cargo run --quiet -p host -- reference configuration > docs/configuration.md
+
+# time zones over HTTP, split, filtered and shaped into a topic: no cluster needed
+demo: setup guests
+    cargo build -p host -p e2e --bin host --bin demo-server
+    bash tests/demo/run.sh {{ target }}

@@ -1,0 +1,7 @@
+//! Through the real binary, from outside: what a user does, and what a user does wrong.
+
+mod broker;
+mod command_line;
+mod delivery;
+mod http_source;
+mod stages;
