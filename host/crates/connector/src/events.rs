@@ -192,10 +192,12 @@ impl GuestLog {
         self.log(level, context, text);
     }
 
-    /// The remembered lines, which are then forgotten.
+    /// The remembered lines, which are then forgotten; without empty ones, and without the hint that Rust
+    /// adds to a panic: a guest has no environment to set it in.
     pub(crate) fn take_tail(&self) -> Vec<String> {
+        let telling = |line: &String| !line.trim().is_empty() && !line.starts_with("note: run with `RUST_BACKTRACE");
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.tail.drain(..).filter(|line| !line.trim().is_empty()).collect()
+        state.tail.drain(..).filter(telling).collect()
     }
 }
 

@@ -125,3 +125,6 @@ mod forward {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -61,7 +61,8 @@ async fn a_panic_is_reported_with_its_words_and_stack() {
     assert!(text.contains("crashed in `read`") && text.contains("no such luck"), "{text}");
     let Error::Trap { stack, output, .. } = error else { panic!("{error:?}") };
     assert!(stack.iter().any(|frame| frame == "misbehave::act"), "{stack:#?}");
-    assert!(output.iter().any(|line| line.contains("compute.rs")), "{output:?}");
+    assert!(output[0].contains("compute.rs") && output[1] == "no such luck", "{output:?}");
+    assert_eq!(output.len(), 2);
 }
 
 #[tokio::test]
