@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use host_connector::{Access, Limit, Reader, Sandbox};
 
 use crate::guest::{Heard, LIMIT, component, engine_with, path, read, sandbox, text, texts};
-use crate::server::{Server, tls};
+use crate::server::{Server, http2, tls};
 
 fn get(url: &str) -> String {
     format!(r#"{{"do": "http", "url": "{url}"}}"#)
@@ -205,6 +205,21 @@ async fn certificates_are_checked_against_the_authorities() {
     assert_eq!(answer(&by_address).await, "error ErrorCode::TlsCertificateError", "the name is not the certificate's");
     let plain = format!("http://localhost:{}/", server.address.port());
     assert!(answer(&plain).await.starts_with("error"));
+}
+
+#[tokio::test]
+async fn http2_is_spoken_where_the_server_does() {
+    let (server, ca) = http2("localhost").await;
+    let home = tempfile::tempdir().expect("a directory");
+    let file = home.path().join("ca.pem");
+    std::fs::write(&file, ca).expect("it is written");
+    let component = engine_with(Some(file)).load(&path("misbehave")).await.expect("it loads");
+    let url = format!("https://localhost:{}/over/two", server.address.port());
+    let config = format!(r#"{{"do": "http-many", "amount": 10, "url": "{url}"}}"#);
+    let mut reader = Reader::open(&component, &sandbox(&["localhost"]), &config, None).await.expect("it opens");
+    let batch = reader.read(LIMIT).await.expect("it reads").batch;
+    assert!(batch.iter().all(|record| record.value == b"200 9 /over/two"), "{:?}", batch.value(0));
+    assert_eq!((batch.len(), server.connections()), (10, 1));
 }
 
 #[tokio::test]

@@ -77,6 +77,38 @@ impl Server {
 
 /// A server with a certificate of a new authority, and that authority's certificate.
 pub async fn tls(name: &str) -> (Server, String) {
+    let (config, ca) = certified(name);
+    (Server::listen(Some(TlsAcceptor::from(Arc::new(config)))).await, ca)
+}
+
+/// The same, speaking HTTP/2 and nothing else: every answer is its request's path.
+pub async fn http2(name: &str) -> (Server, String) {
+    let (mut config, ca) = certified(name);
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let seen = Arc::new(Seen::default());
+    let server = Server { address, seen: seen.clone() };
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            seen.connections.fetch_add(1, Ordering::Relaxed);
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let stream = acceptor.accept(stream).await.ok()?;
+                let mut connection = h2::server::handshake(stream).await.ok()?;
+                while let Some(Ok((request, mut answer))) = connection.accept().await {
+                    let mut body = answer.send_response(http::Response::new(()), false).ok()?;
+                    body.send_data(request.uri().path().to_owned().into(), true).ok()?;
+                }
+                Some(())
+            });
+        }
+    });
+    (server, ca)
+}
+
+fn certified(name: &str) -> (ServerConfig, String) {
     let ca_key = rcgen::KeyPair::generate().expect("a key");
     let mut ca = rcgen::CertificateParams::new(Vec::new()).expect("parameters");
     ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -92,7 +124,7 @@ pub async fn tls(name: &str) -> (Server, String) {
         .with_no_client_auth()
         .with_single_cert(vec![certificate.der().clone()], key)
         .expect("a configuration");
-    (Server::listen(Some(TlsAcceptor::from(Arc::new(config)))).await, ca_certificate.pem())
+    (config, ca_certificate.pem())
 }
 
 /// Answers requests until the other side or a path ends it.
