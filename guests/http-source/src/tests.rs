@@ -225,7 +225,7 @@ fn news_is_asked_for_with_what_was_seen() {
 fn a_stream_is_read_as_it_comes() {
     let harness = Harness::install();
     let mut driver = open(json!({"stream": true, "interval": "60s", "output_type": "json"}));
-    harness.reply(Reply::ok("one\ntw").piece_after(5 * SECOND, "o\n\nthr").piece("ee"));
+    harness.reply(Reply::ok("one\ntw").piece_after(5 * SECOND, "o\n\nthr").piece_after(SECOND, "ee"));
     assert_eq!(driver.read().expect("no failure").values(), [r#"{"body":"one"}"#], "it does not wait for more");
     assert_eq!(harness.elapsed(), Duration::ZERO);
     assert_eq!(driver.read_some().expect("no failure").values(), [r#"{"body":"two"}"#, r#"{"body":""}"#]);
