@@ -156,7 +156,7 @@ impl Report {
             diagnostic.message = redactor.redact(&diagnostic.message).into_owned();
             diagnostic.help = diagnostic.help.take().map(|help| redactor.redact(&help).into_owned());
         }
-        self.found.sort_by_key(|d| (d.line.is_none(), d.line, d.column));
+        self.found.sort_by_key(|d| (d.line.is_none(), d.line, d.column, d.severity == Severity::Warning));
         self.found.dedup();
         if self.found.iter().any(|d| d.severity == Severity::Error) {
             return Err(Error { diagnostics: self.found });

@@ -122,7 +122,8 @@ impl<'n> Fields<'n> {
     pub fn get(&self, name: &str) -> Option<Field<'n>> {
         let key = self.keys.iter().find(|key| key.name == name);
         debug_assert!(key.is_some(), "`{name}` is not in the table of `{}`", self.path);
-        let matches = |entry: &&Entry| entry.key == name || key.is_some_and(|k| k.aliases.contains(&entry.key.as_str()));
+        let matches =
+            |entry: &&Entry| entry.key == name || key.is_some_and(|k| k.aliases.contains(&entry.key.as_str()));
         let entry = self.entries.iter().filter(|entry| !entry.value.is_null()).find(matches)?;
         Some(Field { node: &entry.value, at: &entry.at, path: self.path_to(&entry.key) })
     }
@@ -241,7 +242,8 @@ impl<'n> Field<'n> {
     pub fn items(&self) -> Vec<Field<'n>> {
         match &self.node.data {
             Data::List(items) => {
-                let field = |(i, node): (usize, &'n Node)| Field { node, at: &node.at, path: format!("{}[{i}]", self.path) };
+                let field =
+                    |(i, node): (usize, &'n Node)| Field { node, at: &node.at, path: format!("{}[{i}]", self.path) };
                 items.iter().enumerate().map(field).collect()
             }
             _ => vec![Field { node: self.node, at: self.at, path: self.path.clone() }],

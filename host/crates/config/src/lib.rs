@@ -32,6 +32,7 @@
 //! What Fluvio's own tools accept is accepted with the same meaning. Facts about their formats are from the
 //! crates `fluvio-connector-package`, `fluvio-controlplane-metadata` and `fluvio-smartengine` of Fluvio 0.50.
 
+mod config;
 mod document;
 mod error;
 mod fields;
@@ -50,11 +51,10 @@ mod transforms;
 mod units;
 mod yaml;
 
-pub use document::{ApiVersion, ConnectorConfig, Document, Options};
+pub use config::ConnectorConfig;
+pub use document::{ApiVersion, Document, Options};
 pub use error::{Diagnostic, Error, Severity};
-pub use meta::{
-    Compression, ConsumerSettings, Direction, Meta, Partitions, ProducerSettings, Start, Strategy,
-};
+pub use meta::{Compression, ConsumerSettings, Direction, Meta, Partitions, ProducerSettings, Start, Strategy};
 pub use network::NetworkTarget;
 pub use redact::{REDACTED, Redactor, SHORTEST_REDACTED};
 pub use reference::reference_markdown;

@@ -94,7 +94,8 @@ impl NetworkTarget {
         let authority = authority(text);
         let (host, port) = match authority.rsplit_once(':') {
             Some((host, port)) if !port.ends_with(']') => {
-                let port = port.parse().map_err(|_| format!("`{port}` is not a port: expected a number up to 65535"))?;
+                let port =
+                    port.parse().map_err(|_| format!("`{port}` is not a port: expected a number up to 65535"))?;
                 (host, Some(port))
             }
             _ => (authority, None),

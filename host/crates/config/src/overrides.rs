@@ -78,7 +78,8 @@ fn read_value(source: &str, text: &str) -> Node {
         if let Some(node) = yaml::parse(source, text, &mut ignored)
             && ignored.is_empty()
         {
-            return whole(node, &at);
+            let written = node.as_scalar().is_none().then(|| text.to_owned());
+            return Node { written, ..whole(node, &at) };
         }
         return Node::scalar(at, Scalar::quoted(text));
     }
@@ -94,5 +95,5 @@ fn whole(node: Node, at: &At) -> Node {
             entries.into_iter().map(|e| Entry { key: e.key, at: at.clone(), value: whole(e.value, at) }).collect(),
         ),
     };
-    Node { at: at.clone(), tag: node.tag, data }
+    Node { at: at.clone(), tag: node.tag, written: None, data }
 }

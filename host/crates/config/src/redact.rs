@@ -87,7 +87,9 @@ fn add_forms(value: &str, forms: &mut BTreeSet<String>) {
     add_disguises(trimmed, forms);
     if trimmed.contains('\n') {
         // Armour lines such as BEGIN PRIVATE KEY are no secret, and hiding them would hide what it is.
-        for line in trimmed.lines().map(str::trim).filter(|line| line.len() >= SHORTEST_LINE && !line.starts_with("-----")) {
+        for line in
+            trimmed.lines().map(str::trim).filter(|line| line.len() >= SHORTEST_LINE && !line.starts_with("-----"))
+        {
             add_disguises(line, forms);
         }
     }

@@ -99,7 +99,10 @@ apart from `host.sandbox.allow`.
 #[must_use]
 pub fn reference_markdown() -> String {
     let mut out = INTRODUCTION.to_owned();
-    let _ = writeln!(out, "\n**Durations**: {DURATION_FORMS}.\n\n**Bytes**: {BYTES_FORMS}. `MB` is 1,000,000 bytes, `MiB` 1,048,576.");
+    let _ = writeln!(
+        out,
+        "\n**Durations**: {DURATION_FORMS}.\n\n**Bytes**: {BYTES_FORMS}. `MB` is 1,000,000 bytes, `MiB` 1,048,576."
+    );
     let _ = writeln!(out, "\nKeys of two words may also be written with `_`, as in `batch_size`.");
     for group in GROUPS {
         // Writing to a string can't fail.

@@ -59,9 +59,15 @@ impl<'s, 'r> Walk<'s, 'r> {
             network: outer.network || marked(schemas, "x-network"),
             secret: outer.secret || marked(schemas, "x-secret"),
         };
+        let accepted = types(schemas);
         match &node.data {
+            _ if node.written.is_some() && accepted.string && !accepted.compound => {
+                let value = Value::from(node.written.as_deref());
+                self.note(&value, marks, &node.at, path);
+                value
+            }
             Data::Scalar(scalar) => {
-                let value = coerce(scalar, types(schemas));
+                let value = coerce(scalar, accepted);
                 self.note(&value, marks, &node.at, path);
                 value
             }

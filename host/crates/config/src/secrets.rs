@@ -95,7 +95,9 @@ impl Secrets {
     pub(crate) fn help(&self, secret: &str) -> String {
         match &self.place {
             Place::Environment => {
-                format!("set the environment variable `{secret}`, or give a file of `NAME=value` lines with `--secrets FILE`")
+                format!(
+                    "set the environment variable `{secret}`, or give a file of `NAME=value` lines with `--secrets FILE`"
+                )
             }
             Place::Listed { name, values } => match nearest(secret, values.keys().map(String::as_str)) {
                 Some(near) => format!("did you mean `{near}`?"),

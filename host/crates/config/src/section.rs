@@ -76,7 +76,9 @@ impl Checked<'_> {
                     let at = place.node.and_then(|node| node.entry(key)).map_or(at, |entry| &entry.at);
                     match known.is_empty() {
                         true => report.error(at, unknown_key(key, path)),
-                        false => report.error_help(at, unknown_key(key, path), did_you_mean(key, known.iter().copied())),
+                        false => {
+                            report.error_help(at, unknown_key(key, path), did_you_mean(key, known.iter().copied()))
+                        }
                     }
                 }
             }
@@ -108,7 +110,9 @@ impl Checked<'_> {
             Kind::MinItems { limit } => {
                 report.error(at, format!("`{path}` has too few items, expected at least {limit}"));
             }
-            Kind::MaxItems { limit } => report.error(at, format!("`{path}` has too many items, expected at most {limit}")),
+            Kind::MaxItems { limit } => {
+                report.error(at, format!("`{path}` has too many items, expected at most {limit}"))
+            }
             Kind::UniqueItems => report.error(at, format!("`{path}` has the same item twice")),
             Kind::AnyOf { context } | Kind::OneOfNotValid { context } => self.report_closest(context, &place, report),
             Kind::OneOfMultipleValid { .. } => {
@@ -136,17 +140,20 @@ impl Checked<'_> {
     /// Of several alternatives, none of which fits: all types together when it is the type that is wrong,
     /// otherwise what is wrong with the alternative that fits best.
     fn report_closest(&self, context: &[Vec<ValidationError<'static>>], place: &Place<'_>, report: &mut Report) {
-        let own = |error: &ValidationError<'_>| segments(error).len() <= place.depth;
-        let expected = |error: &ValidationError<'_>| match error.kind() {
-            Kind::Type { kind } if own(error) => Some(type_names(kind)),
-            _ => None,
-        };
-        let mut types: Vec<String> = Vec::new();
+        let own = |error: &&ValidationError<'_>| segments(error).len() <= place.depth;
+        let mut expected: Vec<String> = Vec::new();
         let mut closest: Option<&Vec<ValidationError<'static>>> = None;
         for errors in context {
-            match errors.iter().find_map(expected) {
-                Some(name) if types.contains(&name) => {}
-                Some(name) => types.push(name),
+            let forms = errors.iter().filter(own).find_map(|error| match error.kind() {
+                Kind::Type { kind } => Some(vec![type_names(kind)]),
+                Kind::Constant { expected_value } => Some(vec![format!("`{}`", word(expected_value))]),
+                Kind::Enum { options } => {
+                    Some(options.as_array().into_iter().flatten().map(|value| format!("`{}`", word(value))).collect())
+                }
+                _ => None,
+            });
+            match forms {
+                Some(forms) => expected.extend(forms),
                 None => {
                     let depth = |errors: &[ValidationError<'_>]| errors.iter().map(|e| segments(e).len()).max();
                     if closest.is_none_or(|best| depth(errors) > depth(best)) {
@@ -155,11 +162,15 @@ impl Checked<'_> {
                 }
             }
         }
+        // Nothing is what leaving out the key says, and nobody has to be told of that.
+        expected.retain(|form| form != "nothing");
+        let mut seen = std::collections::HashSet::new();
+        expected.retain(|form| seen.insert(form.clone()));
         match closest {
             Some(errors) => errors.iter().for_each(|error| self.report(error, report)),
             None => {
                 let value = place.node.map_or_else(|| "empty".to_owned(), Node::shown);
-                report.error(place.at, format!("`{}` is {value}, expected {}", place.path, join(types, "or")));
+                report.error(place.at, format!("`{}` is {value}, expected {}", place.path, join(expected, "or")));
             }
         }
     }
@@ -255,8 +266,9 @@ fn type_names(kind: &TypeKind) -> String {
     };
     match kind {
         TypeKind::Single(kind) => name(kind.as_str()),
-        TypeKind::Multiple(kinds) => {
-            join(kinds.iter().map(|kind| kind.as_str().to_owned()).filter(|k| k != "null").map(|k| name(&k)).collect(), "or")
-        }
+        TypeKind::Multiple(kinds) => join(
+            kinds.iter().map(|kind| kind.as_str().to_owned()).filter(|k| k != "null").map(|k| name(&k)).collect(),
+            "or",
+        ),
     }
 }

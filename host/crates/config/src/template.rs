@@ -6,6 +6,7 @@
 //! `${{ }}` but a quoted text, for a literal `${{`, is refused with its place in the file.
 
 use crate::error::{At, Report};
+use crate::redact::SHORTEST_REDACTED;
 use crate::secrets::{Secrets, name_problem};
 use crate::yaml::{Data, Node, Scalar};
 use std::collections::BTreeMap;
@@ -27,7 +28,10 @@ fn pieces(text: &str) -> Result<Vec<Piece<'_>>, (String, &'static str)> {
     let mut rest = text;
     while let Some((start, opening)) = ["${{", "${%", "${#"].iter().filter_map(|o| Some((rest.find(o)?, *o))).min() {
         if opening != "${{" {
-            return Err((format!("`{opening}` is not supported: a template can only be ${{{{ secrets.NAME }}}}"), LITERAL));
+            return Err((
+                format!("`{opening}` is not supported: a template can only be ${{{{ secrets.NAME }}}}"),
+                LITERAL,
+            ));
         }
         if start > 0 {
             pieces.push(Piece::Text(&rest[..start]));
@@ -127,6 +131,16 @@ impl<'s> Filler<'s> {
         &self.used
     }
 
+    /// Warns of values that can't be hidden.
+    pub fn warn_of_short(&self, source: &str, report: &mut Report) {
+        for (name, value) in &self.used {
+            if !value.is_empty() && value.chars().count() < SHORTEST_REDACTED {
+                let message = format!("the value of the secret `{name}` is too short to be kept out of logs");
+                report.warn(&At::whole(source), message, Some("use a longer secret".to_owned()));
+            }
+        }
+    }
+
     /// Fills in all secrets within `node`.
     pub fn fill(&mut self, node: &mut Node, report: &mut Report) {
         if let Some((name, at)) = reference(node) {
@@ -141,6 +155,12 @@ impl<'s> Filler<'s> {
             node.tag = None;
             node.data = Data::Scalar(Scalar { broken, ..Scalar::quoted(filled.unwrap_or_default()) });
             return;
+        }
+        if let Some(written) = &mut node.written {
+            let mut scalar = Scalar::quoted(std::mem::take(written));
+            // Problems in it are told of the parsed value below.
+            self.fill_scalar(&mut scalar, &node.at, &mut Report::new(false));
+            *written = scalar.text;
         }
         match &mut node.data {
             Data::Scalar(scalar) => self.fill_scalar(scalar, &node.at, report),
@@ -219,9 +239,16 @@ mod tests {
 
     #[test]
     fn refuses_what_it_can_not_fill_in() {
-        for text in
-            ["${{", "${{ secrets.A", "${{ secrets.A | upper }}", "${{ env.A }}", "${{}}", "${% if a %}", "${# c #}", "${{ secrets.1 }}"]
-        {
+        for text in [
+            "${{",
+            "${{ secrets.A",
+            "${{ secrets.A | upper }}",
+            "${{ env.A }}",
+            "${{}}",
+            "${% if a %}",
+            "${# c #}",
+            "${{ secrets.1 }}",
+        ] {
             assert!(pieces(text).is_err(), "{text}");
         }
     }

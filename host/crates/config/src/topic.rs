@@ -274,7 +274,14 @@ const BOUNDS: Group = Group {
 const FILTER: Group = Group {
     path: "meta.topic.deduplication.filter",
     about: "",
-    keys: &[Key { name: "transform", aliases: &[], kind: "", default: required, about: "", example: "{uses: dedup-filter}" }],
+    keys: &[Key {
+        name: "transform",
+        aliases: &[],
+        kind: "",
+        default: required,
+        about: "",
+        example: "{uses: dedup-filter}",
+    }],
     without_effect: &[],
 };
 

@@ -23,6 +23,8 @@ pub(crate) struct Node {
     pub at: At,
     /// A tag of the document's own, as in `!secret`, without the exclamation mark.
     pub tag: Option<String>,
+    /// The text of a list or map from a flag: where a schema wants a string, that is what was meant.
+    pub written: Option<String>,
     pub data: Data,
 }
 
@@ -117,11 +119,11 @@ pub(crate) fn number(text: &str) -> Option<serde_json::Number> {
 
 impl Node {
     pub fn scalar(at: At, scalar: Scalar) -> Self {
-        Self { at, tag: None, data: Data::Scalar(scalar) }
+        Self { at, tag: None, written: None, data: Data::Scalar(scalar) }
     }
 
     pub fn map(at: At) -> Self {
-        Self { at, tag: None, data: Data::Map(Vec::new()) }
+        Self { at, tag: None, written: None, data: Data::Map(Vec::new()) }
     }
 
     pub fn as_scalar(&self) -> Option<&Scalar> {
@@ -198,7 +200,8 @@ fn shorten(text: &str) -> String {
 /// an empty scalar.
 pub(crate) fn parse(source: &str, text: &str, report: &mut Report) -> Option<Node> {
     let source: Arc<str> = source.into();
-    let at = |mark: &Marker| At { source: Arc::clone(&source), line: to_u32(mark.line()), column: to_u32(mark.col() + 1) };
+    let at =
+        |mark: &Marker| At { source: Arc::clone(&source), line: to_u32(mark.line()), column: to_u32(mark.col() + 1) };
     let mut parser = Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text));
     let mut builder = Builder::default();
     while let Some(event) = parser.next_event() {
@@ -287,15 +290,13 @@ impl Builder {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain && !is_core(tag.as_deref(), "str");
                 let scalar = Scalar { text: text.into_owned(), plain, broken: false };
-                let node = Node { at, tag: own_tag(tag.as_deref()), data: Data::Scalar(scalar) };
+                let node = Node { at, tag: own_tag(tag.as_deref()), written: None, data: Data::Scalar(scalar) };
                 self.complete(node, anchor, report)
             }
-            Event::SequenceStart(anchor, tag) => {
-                self.begin(Node { at, tag: own_tag(tag.as_deref()), data: Data::List(Vec::new()) }, anchor)
-            }
-            Event::MappingStart(anchor, tag) => {
-                self.begin(Node { at, tag: own_tag(tag.as_deref()), data: Data::Map(Vec::new()) }, anchor)
-            }
+            Event::SequenceStart(anchor, tag) => self
+                .begin(Node { at, tag: own_tag(tag.as_deref()), written: None, data: Data::List(Vec::new()) }, anchor),
+            Event::MappingStart(anchor, tag) => self
+                .begin(Node { at, tag: own_tag(tag.as_deref()), written: None, data: Data::Map(Vec::new()) }, anchor),
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
                 Some(open) => self.complete(open.node, open.anchor, report),
                 None => Ok(()),
@@ -359,7 +360,10 @@ impl Builder {
 }
 
 fn too_deep() -> Stop {
-    Stop::new(format!("lists and maps nest deeper than {MAX_DEPTH} levels"), "no setting needs that; check the brackets")
+    Stop::new(
+        format!("lists and maps nest deeper than {MAX_DEPTH} levels"),
+        "no setting needs that; check the brackets",
+    )
 }
 
 fn is_core(tag: Option<&Tag>, name: &str) -> bool {

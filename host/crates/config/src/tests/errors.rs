@@ -112,8 +112,12 @@ fn bounded_growth() {
         bomb.push_str(&format!("a{level}: &a{level} [{}]\n", before.trim_end_matches(", ")));
     }
     assert!(refused(&bomb).contains("aliases make this document larger than 100000 values"));
-    let deep = format!("a: {}{}", "[".repeat(5000), "]".repeat(5000));
-    assert!(refused(&deep).contains("lists and maps nest deeper than 64 levels"));
+    let deep = |depth: usize| format!("a: {}{}", "[".repeat(depth), "]".repeat(depth));
+    assert!(refused(&deep(100)).contains("lists and maps nest deeper than 64 levels"));
+    assert!(refused(&deep(5000)).starts_with("c.yaml:1:"), "{}", refused(&deep(5000)));
+    assert!(!refused(&deep(60)).contains("deeper"));
+    let blocks: String = (0..100).map(|level| format!("{}a:\n", " ".repeat(level))).collect();
+    assert!(refused(&blocks).contains("lists and maps nest deeper than 64 levels"));
     assert!(refused("a: &a [*a]\n").contains("alias"), "{}", refused("a: &a [*a]\n"));
 }
 
@@ -138,7 +142,9 @@ fn wrong_secrets_and_offsets() {
 #[test]
 fn wrong_transforms() {
     assert_eq!(
-        refused("meta: {name: n, type: t, topic: t}\ntransforms:\n  - use: x\n  - uses: a\n    with: [b]\n    lookback: {last: many}\n"),
+        refused(
+            "meta: {name: n, type: t, topic: t}\ntransforms:\n  - use: x\n  - uses: a\n    with: [b]\n    lookback: {last: many}\n"
+        ),
         "c.yaml:3:5: missing key `uses` in `transforms[0]`\n  help: is `use` meant to be `uses`?\n\
          c.yaml:3:5: warning: unknown key `use` in `transforms[0]`\n  help: did you mean `uses`?\n\
          c.yaml:5:11: `transforms[1].with` is a list, expected a map\n  help: write one `NAME: VALUE` a line\n\

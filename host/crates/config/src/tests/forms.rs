@@ -67,7 +67,7 @@ meta:
 custom:
   login: ${{ secrets.USER_NAME }}:${{secrets.user_2}}
 ";
-    let mut config = load_with(text, "USER_NAME=a\nuser_2=b", true).expect("accepted");
+    let mut config = load_with(text, "USER_NAME=ann\nuser_2=bob", true).expect("accepted");
     assert_eq!(config.version, ApiVersion::V0_1_0);
     assert_eq!(config.meta.direction, Some(Direction::Source));
     assert_eq!(
@@ -91,7 +91,7 @@ custom:
         }
     );
     assert_eq!(config.meta.secrets, ["USER_NAME", "user_2"]);
-    assert_eq!(config.section("custom", &json!({})).expect("fits").json, json!({"login": "a:b"}));
+    assert_eq!(config.section("custom", &json!({})).expect("fits").json, json!({"login": "ann:bob"}));
 }
 
 #[test]
@@ -196,7 +196,8 @@ parameters:
     assert_eq!(config.meta.version, "v1");
     assert_eq!(config.meta.direction, Some(Direction::Source));
     assert!(config.meta.create_topic);
-    let schema = json!({"properties": {"endpoint": {"type": "string", "x-network": true}, "interval": {"type": "string"}}});
+    let schema =
+        json!({"properties": {"endpoint": {"type": "string", "x-network": true}, "interval": {"type": "string"}}});
     let section = config.section("http", &schema).expect("fits");
     assert_eq!(section.json, json!({"endpoint": "https://catfact.ninja/fact", "interval": "10"}));
     assert_eq!(section.network[0].to_string(), "catfact.ninja:443");
@@ -272,11 +273,16 @@ fn every_place_to_begin() {
 
 #[test]
 fn lenient_durations() {
-    for (text, duration) in
-        [("10s", 10 * SECOND), ("10", 10 * SECOND), ("0.25", SECOND / 4), ("{secs: 3}", 3 * SECOND), ("{secs: 1, nanos: 5}", Duration::new(1, 5))]
-    {
-        let config =
-            load(&format!("meta:\n  name: n\n  type: t\n  topic: t\n  consumer:\n    offset:\n      flush-period: {text}\n"));
+    for (text, duration) in [
+        ("10s", 10 * SECOND),
+        ("10", 10 * SECOND),
+        ("0.25", SECOND / 4),
+        ("{secs: 3}", 3 * SECOND),
+        ("{secs: 1, nanos: 5}", Duration::new(1, 5)),
+    ] {
+        let config = load(&format!(
+            "meta:\n  name: n\n  type: t\n  topic: t\n  consumer:\n    offset:\n      flush-period: {text}\n"
+        ));
         assert_eq!(config.meta.consumer.flush_period, Some(duration), "{text}");
     }
 }

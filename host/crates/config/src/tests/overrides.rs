@@ -82,7 +82,8 @@ fn problems_name_the_flag() {
         "--set count=many: `http.count` is `many`, expected a whole number\n\
          --set nome=x: unknown key `nome` in `http`\n  help: did you mean `name`?"
     );
-    let error = |sets: &[(&str, &str)]| with_file("http: {a: x, l: [1]}\n", sets, &json!({})).expect_err("refused").to_string();
+    let error =
+        |sets: &[(&str, &str)]| with_file("http: {a: x, l: [1]}\n", sets, &json!({})).expect_err("refused").to_string();
     assert_eq!(error(&[("a.b", "1")]), "--set a.b=1: there is no `http.a.b` to set: `http.a` is `x`");
     assert_eq!(error(&[("l.5", "1")]), "--set l.5=1: there is no `http.l.5` to set: `http.l` is a list");
     assert_eq!(

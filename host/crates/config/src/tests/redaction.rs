@@ -71,12 +71,13 @@ fn messages_show_no_secret() {
 
     let mut config = load_with(&format!("{head}own: {{a: \"${{{{ secrets.A }}}}\", b: 12345}}\n"), "A=hunter2", false)
         .expect("accepted");
-    let schema = json!({"properties": {"a": {"type": "integer"}, "b": {"type": "string", "x-secret": true, "maxLength": 1}}});
+    let schema =
+        json!({"properties": {"a": {"type": "integer"}, "b": {"type": "string", "x-secret": true, "maxLength": 1}}});
     let error = config.section("own", &schema).expect_err("no number").to_string();
     assert_eq!(
         error,
         "c.yaml:5:10: `own.a` is `[redacted]`, expected a whole number\n\
-         c.yaml:5:34: `own.b` is `[redacted]`, expected at most 1 characters"
+         c.yaml:5:33: `own.b` is `[redacted]`, expected at most 1 characters"
     );
 }
 

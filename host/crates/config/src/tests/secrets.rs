@@ -73,9 +73,22 @@ transforms:
 
 #[test]
 fn values_never_change_the_document() {
-    for value in
-        ["a: b", "x # y", "\"", "'", "\"}\n- [", "line\nmeta: {}\n", "true", "null", "12", "", "${{ secrets.B }}", "&a *b !c", "---\n", "\t%@`"]
-    {
+    for value in [
+        "a: b",
+        "x # y",
+        "\"",
+        "'",
+        "\"}\n- [",
+        "line\nmeta: {}\n",
+        "true",
+        "null",
+        "12",
+        "",
+        "${{ secrets.B }}",
+        "&a *b !c",
+        "---\n",
+        "\t%@`",
+    ] {
         let text = format!("{HEAD}own:\n  a: ${{{{ secrets.A }}}}\n  b: '<${{{{ secrets.A }}}}>'\n  c: 1\n");
         let mut config = load(&text, with_value(value));
         assert_eq!(
@@ -100,7 +113,8 @@ proptest! {
 fn a_missing_one_is_told_with_its_place() {
     assert_eq!(
         refused("own:\n  a: x\n  key: ${{ secrets.API_KEY }}\n", "API_KEYS=1"),
-        "c.yaml:3:3: the secret `API_KEY` is not in secrets.txt\n  help: did you mean `API_KEYS`?".replace("3:3", "4:8")
+        "c.yaml:3:3: the secret `API_KEY` is not in secrets.txt\n  help: did you mean `API_KEYS`?"
+            .replace("3:3", "4:8")
     );
     assert_eq!(
         refused("own: {key: {secret: {name: TOKEN}}}\n", ""),
@@ -134,7 +148,11 @@ fn other_expressions_are_refused() {
     let help = "write ${{ secrets.NAME }}, where NAME has only ASCII letters, digits and `_`";
     let literal = "to have these characters as they are, write ${{ \"${{\" }}";
     for (text, message, help) in [
-        ("${{ secrets.A | upper }}", "`secrets.A | upper` is not supported within ${{ }}: only secrets can be inserted", help),
+        (
+            "${{ secrets.A | upper }}",
+            "`secrets.A | upper` is not supported within ${{ }}: only secrets can be inserted",
+            help,
+        ),
         ("${{ env.HOME }}", "`env.HOME` is not supported within ${{ }}: only secrets can be inserted", help),
         ("${{ secrets.A", "`${{` without `}}` in the same value", literal),
         ("${% if x %}", "`${%` is not supported: a template can only be ${{ secrets.NAME }}", literal),

@@ -158,7 +158,8 @@ fn the_yaml_in_the_reference_is_accepted() {
 #[test]
 fn tables_have_no_key_twice() {
     for group in GROUPS {
-        let mut names: Vec<&str> = group.keys.iter().flat_map(|key| key.aliases.iter().copied().chain([key.name])).collect();
+        let mut names: Vec<&str> =
+            group.keys.iter().flat_map(|key| key.aliases.iter().copied().chain([key.name])).collect();
         let count = names.len();
         names.sort_unstable();
         names.dedup();

@@ -29,7 +29,7 @@ fn every_key_and_value_has_a_position() {
     assert_eq!((position(&items[0]), position(&items[1])), ((3, 7), (3, 10)));
     assert_eq!(position(&items[1].entry("c").expect("c").value), (3, 14));
     assert_eq!((e.key.as_str(), e.at.line, position(&e.value)), ("e f", 4, (4, 8)));
-    assert_eq!(position(&h.value).0, 5);
+    assert_eq!((h.at.line, position(&h.value).0), (5, 6), "a block begins with its text");
     let Data::List(items) = &i.value.data else { panic!("a list") };
     assert_eq!(position(&items[0]), (8, 3));
 }

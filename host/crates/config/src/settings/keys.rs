@@ -1,0 +1,237 @@
+//! The keys of the `host:` map and of the maps in it, as the reader and the reference use them.
+
+use super::HostSettings;
+use crate::fields::{Group, Key};
+use crate::units::{format_bytes, format_duration};
+
+fn none() -> String {
+    "none".to_owned()
+}
+
+fn defaults() -> HostSettings {
+    HostSettings::default()
+}
+
+pub(crate) const HOST: Group = Group {
+    path: "host",
+    about: "Settings of this host; Fluvio's own tools pass over them. A key that is not known here is an error.",
+    keys: &[
+        Key {
+            name: "on-error",
+            aliases: &["on_error"],
+            kind: "`stop`, `skip` or `dead-letter`",
+            default: || format!("`{}`", defaults().on_error.as_str()),
+            about: "What becomes of a record that a SmartModule or the connector refuses: stop there, leave it out (counted and logged), or put it on the topic of dead letters with the reason.",
+            example: "dead-letter",
+        },
+        Key {
+            name: "dead-letter-topic",
+            aliases: &["dead_letter_topic"],
+            kind: "string",
+            default: || "`dead-letter-<topic>`".to_owned(),
+            about: "The topic of dead letters, with `on-error: dead-letter`.",
+            example: "cat-facts-refused",
+        },
+        Key {
+            name: "retry",
+            aliases: &[],
+            kind: "map (`host.retry`)",
+            default: || "see there".to_owned(),
+            about: "How what may pass is tried again.",
+            example: "{max: 10}",
+        },
+        Key {
+            name: "batch",
+            aliases: &[],
+            kind: "map (`host.batch`)",
+            default: || "see there".to_owned(),
+            about: "How much goes through the stages at a time.",
+            example: "{max-records: 1000}",
+        },
+        Key {
+            name: "sandbox",
+            aliases: &[],
+            kind: "map (`host.sandbox`)",
+            default: || "see there".to_owned(),
+            about: "What the component may use.",
+            example: "{memory: 512 MiB}",
+        },
+        Key {
+            name: "rate-limit",
+            aliases: &["rate_limit"],
+            kind: "map (`host.rate-limit`)",
+            default: none,
+            about: "How fast records may go.",
+            example: "{records-per-second: 1000}",
+        },
+        Key {
+            name: "state",
+            aliases: &[],
+            kind: "map (`host.state`)",
+            default: || "see there".to_owned(),
+            about: "Where a source's cursor is kept.",
+            example: "{store: local}",
+        },
+        Key {
+            name: "grace-period",
+            aliases: &["grace_period"],
+            kind: "duration",
+            default: || format_duration(defaults().grace_period),
+            about: "How long stopping may take (finish the batch, flush, commit) before it is forced.",
+            example: "10s",
+        },
+    ],
+    without_effect: &[],
+};
+
+pub(crate) const RETRY: Group = Group {
+    path: "host.retry",
+    about: "How an unreachable or busy other side is tried again: with waits that double, and some randomness so that many connectors don't come back at once.",
+    keys: &[
+        Key {
+            name: "max",
+            aliases: &[],
+            kind: "whole number",
+            default: || defaults().retry.max.map_or("no limit".to_owned(), |max| max.to_string()),
+            about: "How often in a row before the connector fails.",
+            example: "10",
+        },
+        Key {
+            name: "initial",
+            aliases: &[],
+            kind: "duration",
+            default: || format_duration(defaults().retry.initial),
+            about: "The first wait.",
+            example: "1s",
+        },
+        Key {
+            name: "max-delay",
+            aliases: &["max_delay"],
+            kind: "duration",
+            default: || format_duration(defaults().retry.max_delay),
+            about: "The longest wait.",
+            example: "5m",
+        },
+    ],
+    without_effect: &[],
+};
+
+pub(crate) const BATCH: Group = Group {
+    path: "host.batch",
+    about: "How much goes through the stages at a time: more is faster, and takes more memory.",
+    keys: &[
+        Key {
+            name: "max-records",
+            aliases: &["max_records"],
+            kind: "whole number from 1",
+            default: || defaults().batch.max_records.to_string(),
+            about: "The most records in a batch.",
+            example: "1000",
+        },
+        Key {
+            name: "max-bytes",
+            aliases: &["max_bytes"],
+            kind: "bytes",
+            default: || format_bytes(defaults().batch.max_bytes),
+            about: "The most bytes of keys and values in a batch. A single larger record still passes.",
+            example: "4 MiB",
+        },
+        Key {
+            name: "linger",
+            aliases: &[],
+            kind: "duration",
+            default: || format_duration(defaults().batch.linger),
+            about: "How long a source may wait for more records before it hands over what it has.",
+            example: "1s",
+        },
+    ],
+    without_effect: &[],
+};
+
+pub(crate) const SANDBOX: Group = Group {
+    path: "host.sandbox",
+    about: "What the component may use. It has no files, no environment and no network but the hosts that its section names.",
+    keys: &[
+        Key {
+            name: "memory",
+            aliases: &[],
+            kind: "bytes",
+            default: || format_bytes(defaults().sandbox.memory),
+            about: "The most memory of one instance, at least 1 MiB and at most 4 GiB.",
+            example: "512 MiB",
+        },
+        Key {
+            name: "call-timeout",
+            aliases: &["call_timeout"],
+            kind: "duration",
+            default: || format_duration(defaults().sandbox.call_timeout),
+            about: "How long one call may take, beyond the time that it was allowed to wait.",
+            example: "1m",
+        },
+        Key {
+            name: "allow",
+            aliases: &[],
+            kind: "list of hosts, `host:port` or URLs",
+            default: none,
+            about: "Hosts that it may reach besides those that its section names, such as the targets of redirects. Without a port: any port.",
+            example: "[\"cdn.example.com:443\"]",
+        },
+    ],
+    without_effect: &[],
+};
+
+pub(crate) const RATE_LIMIT: Group = Group {
+    path: "host.rate-limit",
+    about: "How fast records may go.",
+    keys: &[
+        Key {
+            name: "records-per-second",
+            aliases: &["records_per_second"],
+            kind: "whole number from 1",
+            default: || "no limit".to_owned(),
+            about: "Records a second.",
+            example: "1000",
+        },
+        Key {
+            name: "bytes-per-second",
+            aliases: &["bytes_per_second"],
+            kind: "bytes",
+            default: || "no limit".to_owned(),
+            about: "Bytes of keys and values a second.",
+            example: "10 MB",
+        },
+    ],
+    without_effect: &[],
+};
+
+pub(crate) const STATE: Group = Group {
+    path: "host.state",
+    about: "Where a source's cursor is kept.",
+    keys: &[
+        Key {
+            name: "store",
+            aliases: &[],
+            kind: "`auto`, `local` or `cluster`",
+            default: || "`auto`".to_owned(),
+            about: "`local` is a file on this machine, `cluster` a topic; `auto` is local with the embedded broker, else the cluster.",
+            example: "local",
+        },
+        Key {
+            name: "directory",
+            aliases: &[],
+            kind: "path",
+            default: || "the host's own".to_owned(),
+            about: "The directory of a local store.",
+            example: "/var/lib/host",
+        },
+        Key {
+            name: "topic",
+            aliases: &[],
+            kind: "string",
+            default: || "the host's own".to_owned(),
+            about: "The topic of a store in the cluster.",
+            example: "connector-state",
+        },
+    ],
+    without_effect: &[],
+};
