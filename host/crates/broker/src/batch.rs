@@ -152,3 +152,78 @@ pub(crate) fn stored(bytes: &[u8]) -> Option<StoredBatch> {
 fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..at + N)?.try_into().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use fluvio_protocol::Encoder;
+    use fluvio_protocol::record::{Batch, RawRecords, Record, RecordData};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn batch(values: &[Vec<u8>]) -> Vec<u8> {
+        let records: Vec<Record> = values.iter().map(|value| Record::new(RecordData::from(value.clone()))).collect();
+        let batch: Batch<RawRecords> = Batch::from(records).try_into().expect("a batch");
+        let mut bytes = Vec::new();
+        batch.encode(&mut bytes, 0).expect("encoded");
+        bytes
+    }
+
+    fn values() -> impl Strategy<Value = Vec<Vec<u8>>> {
+        proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..50), 1..20)
+    }
+
+    proptest! {
+        #[test]
+        fn takes_what_the_published_crate_encodes(sets in proptest::collection::vec(values(), 0..5)) {
+            let set: Bytes = sets.iter().flat_map(|values| batch(values)).collect();
+            let checked = check(&set).expect("good batches");
+            prop_assert_eq!(checked.len(), sets.len());
+            let mut at = 0;
+            for (checked, values) in checked.iter().zip(&sets) {
+                prop_assert_eq!(checked.records as usize, values.len());
+                let stored = stored(&set[at..]).expect("a batch");
+                prop_assert_eq!(stored.length, checked.bytes.len());
+                prop_assert_eq!(stored.next - stored.base, values.len() as i64);
+                at += stored.length;
+            }
+        }
+
+        #[test]
+        fn refuses_any_changed_byte_behind_the_offset(
+            values in values(),
+            at in any::<proptest::sample::Index>(),
+            change in 1..=255_u8,
+        ) {
+            let mut bytes = batch(&values);
+            let at = 8 + at.index(bytes.len() - 8);
+            bytes[at] ^= change;
+            // Nothing reads the epoch of the partition's leader, and the checksum does not cover it.
+            if !(PREAMBLE..MAGIC).contains(&at) {
+                prop_assert!(check(&Bytes::from(bytes)).is_err());
+            }
+        }
+
+        #[test]
+        fn refuses_any_cut(values in values(), at in any::<proptest::sample::Index>()) {
+            let bytes = batch(&values);
+            let at = 1 + at.index(bytes.len() - 1);
+            prop_assert!(check(&Bytes::from(bytes).slice(..at)).is_err());
+        }
+
+        #[test]
+        fn takes_any_bytes_without_panicking(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = stored(&bytes);
+            let _ = check(&Bytes::from(bytes));
+        }
+    }
+
+    #[test]
+    fn leaves_out_a_batch_without_records() {
+        let mut empty: Batch = Batch::from(Vec::<Record>::new());
+        empty.header.last_offset_delta = -1;
+        let mut bytes = Vec::new();
+        empty.encode(&mut bytes, 0).expect("encoded");
+        assert_eq!(check(&Bytes::from(bytes)), Ok(Vec::new()));
+    }
+}

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use fluvio_controlplane_metadata::smartmodule::{SmartModuleSpec, SmartModuleWasmSummary};
 use fluvio_controlplane_metadata::topic::TopicSpec;
@@ -21,6 +22,10 @@ use crate::store::{Change, Extent, Partition, Store, StoreError};
 const SPEC_VERSION: Version = 19;
 /// How many deleted topics are remembered for those who watch; who is further behind is sent everything.
 const REMEMBERED: usize = 1024;
+/// How long a creation waits until watching clients have been told of it.
+const SPREAD: Duration = Duration::from_secs(1);
+/// How long clients are given to take in what they were told.
+const DIGEST: Duration = Duration::from_millis(10);
 /// The most partitions of one topic.
 pub(crate) const MAX_PARTITIONS: u32 = 10_000;
 
@@ -77,6 +82,8 @@ pub(crate) struct Catalog {
     state: RwLock<State>,
     revision: watch::Sender<u64>,
     changing: Mutex<()>,
+    /// The revision that each watching client was told.
+    told: std::sync::Mutex<Vec<watch::Receiver<u64>>>,
 }
 
 impl Catalog {
@@ -103,7 +110,13 @@ impl Catalog {
         }
         let system = system_topic();
         state.topics.insert(system.name.clone(), Arc::new(system));
-        Ok(Self { store, state: RwLock::new(state), revision: watch::Sender::new(0), changing: Mutex::new(()) })
+        Ok(Self {
+            store,
+            state: RwLock::new(state),
+            revision: watch::Sender::new(0),
+            changing: Mutex::new(()),
+            told: std::sync::Mutex::default(),
+        })
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State> {
@@ -139,6 +152,32 @@ impl Catalog {
     /// Tells of each new revision.
     pub(crate) fn watch(&self) -> watch::Receiver<u64> {
         self.revision.subscribe()
+    }
+
+    /// Where a watching client's task notes what it has told the client.
+    pub(crate) fn follower(&self) -> watch::Sender<u64> {
+        let told = watch::Sender::new(0);
+        let mut followers = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        // A follower that is gone leaves a receiver without a sender.
+        followers.retain(|follower| follower.has_changed().is_ok());
+        followers.push(told.subscribe());
+        told
+    }
+
+    /// Waits until those who watch now have been told everything. In a cluster a topic takes a while to be
+    /// made, so that clients, which ask for it as soon as it is created, have heard of it by then.
+    pub(crate) async fn spread(&self) {
+        let revision = *self.revision.borrow();
+        let followers = self.told.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let telling = async {
+            for mut follower in followers {
+                // A client that went away needs not be told.
+                let _ = follower.wait_for(|told| *told >= revision).await;
+            }
+            tokio::time::sleep(DIGEST).await;
+        };
+        // A client that does not read must not hold up the others.
+        let _ = tokio::time::timeout(SPREAD, telling).await;
     }
 
     /// What changed after a revision; everything, if it was none.

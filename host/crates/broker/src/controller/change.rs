@@ -77,7 +77,10 @@ async fn create_topic(state: &State, name: String, spec: TopicSpec, dry_run: boo
         return Status::new_ok(name);
     }
     match state.catalog.create_topic(name.clone(), spec).await {
-        Ok(()) => Status::new_ok(name),
+        Ok(()) => {
+            state.catalog.spread().await;
+            Status::new_ok(name)
+        }
         Err(error) => topic_refused(name, &error),
     }
 }

@@ -82,11 +82,12 @@ where
     S::Status: Encoder + Decoder,
 {
     let mut revisions = state.catalog.watch();
-    let mut told = None;
+    let told = state.catalog.follower();
+    let mut last = None;
     loop {
         revisions.borrow_and_update();
-        let news = state.catalog.news(told);
-        told = Some(news.revision);
+        let news = state.catalog.news(last);
+        last = Some(news.revision);
         let epoch = i64::try_from(news.revision).unwrap_or(i64::MAX);
         let created = news.created.iter().flat_map(|topic| show(topic));
         let update = if news.all {
@@ -99,6 +100,7 @@ where
         if !(update.all.is_empty() && update.changes.is_empty()) {
             send(responses, to, update).await?;
         }
+        told.send_replace(news.revision);
         if revisions.changed().await.is_err() {
             return Ok(());
         }

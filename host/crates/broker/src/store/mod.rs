@@ -402,3 +402,6 @@ fn read_format(database: &Database) -> Result<Option<u64>, DatabaseError> {
         Err(error) => Err(error.into()),
     }
 }
+
+#[cfg(test)]
+mod tests;
