@@ -59,9 +59,9 @@ async fn the_published_client_reads_what_is_produced() {
     let cluster = broker.cluster_with_topic("facts", 1).await;
     let options = ProducerOptions { compression: Some(Compression::Lz4), ..ProducerOptions::default() };
     let mut batch = Batch::default();
-    (0..1000u32).for_each(|n| {
-        batch.push((n % 2 == 0).then_some(b"k"), n.to_string().as_bytes(), Some(1_600_000_000_000 + i64::from(n)))
-    });
+    for n in 0..1000u32 {
+        batch.push((n % 2 == 0).then_some(b"k"), n.to_string().as_bytes(), Some(1_600_000_000_000 + i64::from(n)));
+    }
     cluster.producer("facts", options).await.expect("a producer").send(&batch).await.expect("sends");
 
     let published = broker.published().await;
