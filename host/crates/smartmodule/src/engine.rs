@@ -54,8 +54,8 @@ impl Engine {
         Ok(Self { shared: Arc::new(Shared { wasmtime, cache }) })
     }
 
-    /// Compiles a module, or takes it from the cache, and checks that it is a SmartModule. `name` is what errors
-    /// and logs call it.
+    /// Compiles a module (binary, or WebAssembly text), or takes it from the cache, and checks that it is a
+    /// SmartModule. `name` is what errors and logs call it.
     ///
     /// # Errors
     /// The variants that name what is wrong with the file: [`Error::NotAModule`], [`Error::Component`],

@@ -124,7 +124,7 @@ impl Instance {
                 let hint = wire::read_init_error(self.slice(output));
                 let hint =
                     hint.map_err(|error| self.breach(Call::Init, format!("its error can't be read: {error}")))?;
-                Err(Error::Init { module: self.module.name().to_owned(), hint: first_lines(&hint) })
+                Err(Error::Init { module: self.module.name().to_owned(), hint: without_location(&hint) })
             }
             code => Err(self.code(Call::Init, code)),
         }
@@ -139,7 +139,7 @@ impl Instance {
                 let output = self.output(Call::LookBack)?;
                 let (hint, offset) = wire::read_look_back_error(self.slice(output))
                     .map_err(|error| self.breach(Call::LookBack, format!("its error can't be read: {error}")))?;
-                Err(Error::LookBack { module: self.module.name().to_owned(), offset, hint: first_lines(&hint) })
+                Err(Error::LookBack { module: self.module.name().to_owned(), offset, hint: without_location(&hint) })
             }
             code => Err(self.code(Call::LookBack, code)),
         }
@@ -162,6 +162,7 @@ impl Instance {
     /// Gives an output's memory back to the guest's allocator, if that is known to be safe. An instance whose
     /// `dealloc` fails is lost.
     pub(crate) fn free(&mut self, output: Range<usize>) -> Result<(), Error> {
+        arm(&mut self.store, self.timeout);
         let freed = self.reclaim.output(&mut self.store, self.memory, output);
         freed.map_err(|error| failure(&self.module, Call::Transform, self.timeout, &error))
     }
@@ -264,7 +265,7 @@ pub(crate) fn failure(module: &Module, call: Call, timeout: Duration, error: &wa
 }
 
 /// The message of an error without the backtrace section that `eyre` adds to it.
-pub(crate) fn first_lines(hint: &str) -> String {
+pub(crate) fn without_location(hint: &str) -> String {
     let end = hint.find("\n\nLocation:\n").unwrap_or(hint.len());
     hint[..end].trim_end().to_owned()
 }

@@ -52,6 +52,7 @@ mod instance;
 mod limiter;
 mod look_back;
 mod module;
+mod origin;
 mod reclaim;
 mod runner;
 mod stage;

@@ -5,11 +5,6 @@
 //! stops there; the refusal is noted and the next call starts behind it, with one record, then two, then four:
 //! a batch of which everything is refused would otherwise be decoded by the guest once a record, in full.
 //!
-//! # Where an output came from
-//! `filter`, `map` and `filter_map` keep the record's offset delta, which names the input as long as the deltas
-//! of the inputs differ. `array_map` makes new records with delta 0. With [`Tracking::Exact`] it is called record
-//! by record, and so are filters behind it, whose inputs no longer differ.
-//!
 //! # Instances
 //! An instance lives as long as the stage, but for three cases: after an error (of any stage: what the others
 //! remember of the failed batch must go too); when it has grown past half of its memory limit; and when it has
@@ -19,13 +14,14 @@ use std::ops::Range;
 
 use host_batch::Batch;
 
-use crate::chain::{Refusal, Tracking};
+use crate::chain::Refusal;
 use crate::error::{Call, Error};
-use crate::instance::{Instance, first_lines};
+use crate::instance::{Instance, without_location};
 use crate::look_back::History;
 use crate::module::Kind;
+use crate::origin::{self, Origin};
 use crate::stage::{Stage, StageState};
-use crate::wire::{self, Output, Record, Records, Refused};
+use crate::wire::{self, Records};
 
 /// The most bytes of records in one call: a guest needs some five times as much, and what fits in the processor's
 /// cache is quicker. A single larger record still goes in whole.
@@ -33,14 +29,6 @@ const CALL_BYTES: usize = 1 << 20;
 
 /// The most bytes of accumulator values that an aggregate should return from one call: it returns one a record.
 const ACCUMULATED_BYTES: usize = 8 << 20;
-
-/// What all stages of a chain must know of the batch.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Origin {
-    pub(crate) base_offset: i64,
-    pub(crate) base_timestamp: i64,
-    pub(crate) tracking: Tracking,
-}
 
 /// A stage at work.
 pub(crate) struct Runner {
@@ -163,12 +151,7 @@ impl Runner {
         origin: &Origin,
     ) -> Result<(), Error> {
         output.clear();
-        let singly = origin.tracking == Tracking::Exact
-            && match self.stage.module.kind() {
-                Kind::ArrayMap => true,
-                Kind::Filter | Kind::FilterMap => !input.is_ascending(),
-                Kind::Map | Kind::Aggregate => false,
-            };
+        let singly = origin::must_go_singly(self.stage.module.kind(), input, origin.tracking);
         let mut start = 0;
         let mut step = if singly { 1 } else { usize::MAX };
         while start < input.len() {
@@ -226,13 +209,13 @@ impl Runner {
         let failed = match &read.refused {
             None => None,
             Some(refused) => {
-                Some(find_failed(input, range.clone(), kind, &read, refused, origin).ok_or_else(|| {
+                Some(origin::find_failed(input, range.clone(), kind, &read, refused, origin).ok_or_else(|| {
                     instance.breach(Call::Transform, "it refuses a record that it was not given".to_owned())
                 })?)
             }
         };
         let done = failed.unwrap_or(range.end);
-        take_over(input, range.start..done, range.clone(), kind, &read, output);
+        origin::take_over(input, range.start..done, range.clone(), kind, &read, output);
         if let Some(value) = read.accumulator {
             self.accumulator.clear();
             self.accumulator.extend_from_slice(value);
@@ -257,7 +240,7 @@ impl Runner {
             index: input.source(failed),
             stage: self.index,
             module: self.stage.module.name().to_owned(),
-            reason: first_lines(&reason),
+            reason: without_location(&reason),
             key: record.key.map(<[u8]>::to_vec),
             value: record.value.to_vec(),
         }
@@ -322,87 +305,4 @@ fn show(instance: &mut Instance, records: &Records, base_offset: i64, base_times
         start = end;
     }
     Ok(())
-}
-
-/// Which record of the input the guest refused.
-fn find_failed(
-    input: &Records,
-    range: Range<usize>,
-    kind: Kind,
-    output: &Output<'_>,
-    refused: &Refused<'_>,
-    origin: &Origin,
-) -> Option<usize> {
-    if range.len() == 1 {
-        return Some(range.start);
-    }
-    let same = |&index: &usize| {
-        let record = input.get(index);
-        record.key == refused.key && record.value == refused.value
-    };
-    let by_offset = || {
-        let delta = refused.offset.wrapping_sub(origin.base_offset);
-        let found = input.deltas()[range.clone()].binary_search(&delta).ok()?;
-        Some(range.start + found)
-    };
-    let by_count = || Some(range.start + output.successes.len()).filter(|index| range.contains(index));
-    let offset = if input.is_ascending() { by_offset() } else { None };
-    offset
-        .filter(same)
-        .or_else(|| if matches!(kind, Kind::Map | Kind::Aggregate) { by_count().filter(same) } else { None })
-        // equal records are refused equally: the first is the one at which the guest stopped
-        .or_else(|| range.clone().find(same))
-}
-
-/// Adds the outputs of one call, each with where it came from. `done` are the inputs that went through.
-fn take_over(
-    input: &Records,
-    done: Range<usize>,
-    range: Range<usize>,
-    kind: Kind,
-    read: &Output<'_>,
-    output: &mut Records,
-) {
-    let successes = &read.successes;
-    let paired = kind != Kind::ArrayMap && successes.len() == done.len();
-    let matched = match kind {
-        Kind::Filter | Kind::FilterMap if !paired && input.is_ascending() => match_deltas(input, &done, read),
-        _ => None,
-    };
-    // Not known: the last it can have come from, so that nobody takes it for done too early.
-    let last = done.end.max(range.start + 1) - 1;
-    let local = |index: usize| match &matched {
-        Some(matched) => matched[index],
-        None if paired => done.start + index,
-        None => last,
-    };
-    if successes.is_exact() && !input.is_wide() {
-        output.append(successes, |index| input.source(local(index)));
-        return;
-    }
-    for (index, mut record) in successes.iter().enumerate() {
-        let from = local(index);
-        if input.is_wide() && (paired || matched.is_some()) {
-            restore_timestamp(&mut record, &input.get(from));
-        }
-        output.push(&record, input.source(from));
-    }
-}
-
-/// Undoes what a guest's encoder does to a far timestamp that it only passed on.
-fn restore_timestamp(record: &mut Record<'_>, from: &Record<'_>) {
-    if record.timestamp_delta == wire::through_guest(from.timestamp_delta) {
-        record.timestamp_delta = from.timestamp_delta;
-    }
-}
-
-/// Finds each output's input by its offset delta; `None` unless all are found, in order.
-fn match_deltas(input: &Records, done: &Range<usize>, read: &Output<'_>) -> Option<Vec<usize>> {
-    let mut candidates = done.clone();
-    let mut matched = Vec::with_capacity(read.successes.len());
-    for index in 0..read.successes.len() {
-        let delta = read.successes.delta(index);
-        matched.push(candidates.find(|&candidate| input.deltas()[candidate] == delta)?);
-    }
-    Some(matched)
 }

@@ -7,6 +7,8 @@ use fluvio_smartmodule::dataplane::smartmodule::{
 };
 use proptest::prelude::*;
 
+use host_batch::Batch;
+
 use super::*;
 
 type Row = (Option<Vec<u8>>, Vec<u8>, Option<i64>);
