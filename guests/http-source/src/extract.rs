@@ -16,7 +16,7 @@
 //! between tokens, so keys keep their order and numbers all their digits.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use base64::Engine as _;
@@ -25,7 +25,6 @@ use connector_sdk::http::{Headers, reason};
 use connector_sdk::{Batch, Error, Limit, Result};
 use encoding_rs::{Encoding, UTF_8};
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use crate::config::{Config, OutputParts, OutputType};
 use crate::pointer::{Found, Pointer};
@@ -47,15 +46,20 @@ pub struct Extractor {
 pub enum Delivery {
     /// One record.
     Whole(Option<Answer>),
-    /// The elements not delivered yet, as places in the body.
-    Elements {
-        /// The body.
-        body: Vec<u8>,
-        /// Where the elements are.
-        places: VecDeque<Range<usize>>,
-        /// Where the answer came from, and how many elements were taken, for messages.
-        origin: (String, u64),
-    },
+    /// The elements of an array that are not delivered yet.
+    Elements(Elements),
+}
+
+/// An array in a body, element by element; nothing is kept of an element but its place.
+#[derive(Debug)]
+pub struct Elements {
+    body: Vec<u8>,
+    /// Where the text begins that is not delivered yet: behind `[` or an element.
+    next: usize,
+    /// How many elements that makes.
+    taken: u64,
+    /// Where the answer came from, for messages.
+    place: String,
 }
 
 impl Extractor {
@@ -83,8 +87,8 @@ impl Extractor {
             Cow::Owned(text) => text,
             Cow::Borrowed(_) => body,
         };
-        let places = elements(pointer, &body).map_err(|error| error.context(&place))?;
-        Ok(Delivery::Elements { body, places, origin: (place, 0) })
+        let next = array(pointer, &body).map_err(|error| error.context(&place))?;
+        Ok(Delivery::Elements(Elements { body, next, taken: 0, place }))
     }
 
     /// Adds records until the limit or the end of the answer; says whether that is reached.
@@ -100,21 +104,22 @@ impl Extractor {
                 }
                 Ok(true)
             }
-            Delivery::Elements { body, places, origin } => {
-                while let Some(place) = places.front() {
+            Delivery::Elements(elements) => {
+                while let Some(element) = elements.first() {
                     if limit.is_full(batch) {
                         return Ok(false);
                     }
-                    let element = &body[place.clone()];
-                    let key = self.key(element);
+                    let text = &elements.body[element.clone()];
+                    let key = self.key(text);
                     if key.is_err() && !batch.is_empty() {
                         return Ok(false);
                     }
-                    places.pop_front();
-                    let index = origin.1;
-                    origin.1 += 1;
-                    let key = key.map_err(|error| error.context(format_args!("{}: element {index}", origin.0)))?;
-                    batch.push_keyed_with(key.as_deref(), |out| compact(element, out));
+                    let made = key.map(|key| batch.push_keyed_with(key.as_deref(), |out| compact(text, out)));
+                    let (place, index) = (&elements.place, elements.taken);
+                    let made = made.map_err(|error| error.context(format_args!("{place}: element {index}")));
+                    elements.next = element.end;
+                    elements.taken += 1;
+                    made?;
                 }
                 Ok(true)
             }
@@ -161,31 +166,61 @@ impl Extractor {
     }
 }
 
-/// Where the elements of the array are that the pointer leads to.
-fn elements(pointer: &Pointer, body: &[u8]) -> Result<VecDeque<Range<usize>>> {
+/// Where the first element of the array begins that the pointer leads to.
+fn array(pointer: &Pointer, body: &[u8]) -> Result<usize> {
     let json = without_mark(body);
     let array = match pointer.find(json).map_err(|error| not_json(&error, json))? {
-        Found::Value(raw) => raw,
+        Found::Value(raw) => raw.get(),
         Found::Missing { at, there } => return Err(nothing_there("records", pointer, &at, &there)),
     };
-    let kind = match array.get().as_bytes().first() {
-        Some(b'[') => None,
-        Some(b'{') => Some("an object"),
-        Some(b'"') => Some("a string"),
-        Some(b't' | b'f') => Some("a boolean"),
-        Some(b'n') => Some("null"),
-        _ => Some("a number"),
+    let kind = match array.as_bytes().first() {
+        Some(b'[') => return Ok(array.as_ptr().addr() - body.as_ptr().addr() + 1),
+        Some(b'{') => "an object",
+        Some(b'"') => "a string",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => "null",
+        _ => "a number",
     };
-    if let Some(kind) = kind {
-        return Err(Error::data(format!("`records: {pointer}` leads to {kind}, not to an array")));
+    Err(Error::data(format!("`records: {pointer}` leads to {kind}, not to an array")))
+}
+
+impl Elements {
+    /// Where the next element is. The text was found to be JSON, so its end is where its brackets close.
+    fn first(&self) -> Option<Range<usize>> {
+        let rest = &self.body[self.next..];
+        let between = |byte: &u8| matches!(byte, b',' | b' ' | b'\t' | b'\n' | b'\r');
+        let start = rest.iter().position(|byte| !between(byte))?;
+        let element = &rest[start..];
+        let length = match element[0] {
+            b']' => return None,
+            b'"' => string_length(element),
+            b'[' | b'{' => nested_length(element),
+            _ => element.iter().position(|byte| between(byte) || *byte == b']').unwrap_or(element.len()),
+        };
+        let start = self.next + start;
+        Some(start..start + length)
     }
-    let elements: Vec<&RawValue> = serde_json::from_str(array.get()).map_err(|error| not_json(&error, json))?;
-    let start = body.as_ptr().addr();
-    let place = |element: &RawValue| {
-        let first = element.get().as_ptr().addr() - start;
-        first..first + element.get().len()
-    };
-    Ok(elements.into_iter().map(place).collect())
+}
+
+/// How long the array or object is that the text begins with.
+fn nested_length(json: &[u8]) -> usize {
+    let (mut depth, mut index) = (0usize, 0);
+    while index < json.len() {
+        match json[index] {
+            b'"' => {
+                index += string_length(&json[index..]);
+                continue;
+            }
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth -= 1,
+            _ => {}
+        }
+        index += 1;
+        if depth == 0 {
+            return index;
+        }
+    }
+    json.len()
 }
 
 fn nothing_there(field: &str, pointer: &Pointer, at: &str, there: &str) -> Error {

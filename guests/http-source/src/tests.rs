@@ -204,6 +204,9 @@ fn news_is_asked_for_with_what_was_seen() {
     let seen = (Some("\"1\"".to_owned()), Some("yesterday".to_owned()));
     assert_eq!(asked(1), seen);
 
+    let stored = String::from_utf8_lossy(&through.cursor).into_owned();
+    assert!(!stored.contains("example"), "an address may hold a secret: {stored}");
+
     // After a restart it goes on asking so; of another address nothing is known.
     harness.advance(20 * SECOND);
     for (cursor, endpoint, expected) in [

@@ -171,6 +171,14 @@ proptest! {
     }
 
     #[test]
+    fn elements_are_what_serde_json_finds(elements in prop::collection::vec(any_json(), 0..6), pretty: bool) {
+        let array = Value::from(elements.clone());
+        let body = if pretty { serde_json::to_string_pretty(&array).expect("JSON") } else { array.to_string() };
+        let expected: Vec<_> = elements.iter().map(Value::to_string).collect();
+        prop_assert_eq!(split("", &body).expect("an array"), expected);
+    }
+
+    #[test]
     fn no_text_panics(body in "[\\[\\]{}\",:\\\\0-9a-c ]{0,24}", records in "(/[0-9a-c]{0,2}){0,2}") {
         let _ = split(&records, &body);
     }

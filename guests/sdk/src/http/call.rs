@@ -11,9 +11,6 @@ use crate::time::{self, Instant};
 /// How much is asked for in one piece; what the host hands over in one piece is no more.
 const PIECE: usize = 64 << 10;
 
-/// The most that is reserved because a header says so: a server's claim costs no memory.
-const MAX_RESERVE: u64 = 8 << 20;
-
 /// A request that was sent, until its answer has come.
 pub struct Call {
     request: Outgoing,
@@ -271,7 +268,8 @@ impl Response {
             return Err(too_long(self.place()));
         }
         if self.received == 0 {
-            self.collected.reserve(self.announced.map_or(0, |length| length.min(MAX_RESERVE) as usize));
+            // No more than the limit, as was just seen: growing by doubling would cost twice as much.
+            self.collected.reserve_exact(self.announced.map_or(0, |length| length as usize));
         }
         loop {
             match self.read(until)? {
