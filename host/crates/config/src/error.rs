@@ -172,7 +172,10 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
     candidates
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(&sought, &plain(candidate)), candidate))
-        .filter(|(distance, candidate)| *distance <= (sought.chars().count().max(candidate.len()) / 3).max(1))
+        .filter(|(distance, candidate)| {
+            let longer = sought.chars().count().max(candidate.chars().count());
+            *distance <= (longer / 3).max(1) && *distance < longer
+        })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
@@ -199,6 +202,9 @@ pub(crate) fn join(mut words: Vec<String>, conjunction: &str) -> String {
 pub(crate) fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> String {
     match nearest(word, candidates.clone()) {
         Some(candidate) => format!("did you mean `{candidate}`?"),
-        None => format!("known are {}", join(quote(candidates), "and")),
+        None => match &quote(candidates)[..] {
+            [only] => format!("only {only} is known"),
+            words => format!("known are {}", join(words.to_vec(), "and")),
+        },
     }
 }

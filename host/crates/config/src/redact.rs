@@ -30,7 +30,16 @@ const SHORTEST_LINE: usize = 8;
 /// ```
 #[derive(Clone, Default)]
 pub struct Redactor {
-    matcher: Option<Arc<AhoCorasick>>,
+    hidden: Hidden,
+}
+
+#[derive(Clone, Default)]
+enum Hidden {
+    #[default]
+    Nothing,
+    Forms(Arc<AhoCorasick>),
+    /// The matcher could not be built (more than 2 GiB of secrets): no text can be said to be clean.
+    Everything,
 }
 
 impl Redactor {
@@ -44,20 +53,18 @@ impl Redactor {
         if forms.is_empty() {
             return Self::default();
         }
-        // The only way for this to fail is more than 2^31 bytes of patterns; then nothing may be shown.
-        let matcher = AhoCorasick::builder()
-            .match_kind(MatchKind::LeftmostLongest)
-            .build(&forms)
-            .or_else(|_| AhoCorasick::new([""]))
-            .ok();
-        Self { matcher: matcher.map(Arc::new) }
+        let matcher = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&forms);
+        Self { hidden: matcher.map_or(Hidden::Everything, |matcher| Hidden::Forms(Arc::new(matcher))) }
     }
 
     /// The text without the values.
     #[must_use]
     pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let Some(matcher) = self.matcher.as_ref().filter(|matcher| matcher.is_match(text)) else {
-            return Cow::Borrowed(text);
+        let matcher = match &self.hidden {
+            Hidden::Nothing => return Cow::Borrowed(text),
+            Hidden::Everything => return Cow::Borrowed(REDACTED),
+            Hidden::Forms(matcher) if !matcher.is_match(text) => return Cow::Borrowed(text),
+            Hidden::Forms(matcher) => matcher,
         };
         let mut out = String::with_capacity(text.len());
         matcher.replace_all_with(text, &mut out, |_, _, out| {
@@ -70,14 +77,17 @@ impl Redactor {
     /// Whether there is nothing to hide.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.matcher.is_none()
+        matches!(self.hidden, Hidden::Nothing)
     }
 }
 
 impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let forms = self.matcher.as_ref().map_or(0, |matcher| matcher.patterns_len());
-        write!(f, "Redactor({forms} forms)")
+        match &self.hidden {
+            Hidden::Nothing => f.write_str("Redactor(nothing)"),
+            Hidden::Forms(matcher) => write!(f, "Redactor({} forms)", matcher.patterns_len()),
+            Hidden::Everything => f.write_str("Redactor(everything)"),
+        }
     }
 }
 
@@ -119,8 +129,8 @@ fn add_disguises(value: &str, forms: &mut BTreeSet<String>) {
     // the `url` crate writes for a path and for a user, and the form of a submitted form.
     for keep in ["-_.~", "-_.~!$&'()*+,;=:@", "-_.~!$&'()*+,;=:@/?", "-_.~!$&'()*+,/?:@", "-_.*"] {
         let upper = percent(value, keep);
-        forms.insert(upper.to_owned());
         forms.insert(percent_lower(&upper));
+        forms.insert(upper);
     }
     forms.insert(url::form_urlencoded::byte_serialize(value.as_bytes()).collect());
     forms.insert(value.to_owned());

@@ -150,7 +150,7 @@ impl<'s, 'r> Walk<'s, 'r> {
             schema.contains_key("patternProperties") || schema.contains_key("additionalProperties")
         };
         let known: Vec<&str> = properties(schemas).map(|(name, _)| name).collect();
-        if known.is_empty() || schemas.iter().any(|schema| others(schema)) {
+        if known.is_empty() || schemas.iter().any(others) {
             return;
         }
         for entry in entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {

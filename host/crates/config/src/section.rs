@@ -77,7 +77,7 @@ impl Checked<'_> {
                     match known.is_empty() {
                         true => report.error(at, unknown_key(key, path)),
                         false => {
-                            report.error_help(at, unknown_key(key, path), did_you_mean(key, known.iter().copied()))
+                            report.error_help(at, unknown_key(key, path), did_you_mean(key, known.iter().copied()));
                         }
                     }
                 }
@@ -111,7 +111,7 @@ impl Checked<'_> {
                 report.error(at, format!("`{path}` has too few items, expected at least {limit}"));
             }
             Kind::MaxItems { limit } => {
-                report.error(at, format!("`{path}` has too many items, expected at most {limit}"))
+                report.error(at, format!("`{path}` has too many items, expected at most {limit}"));
             }
             Kind::UniqueItems => report.error(at, format!("`{path}` has the same item twice")),
             Kind::AnyOf { context } | Kind::OneOfNotValid { context } => self.report_closest(context, &place, report),

@@ -92,7 +92,7 @@ fn problems_name_the_flag() {
     );
     assert_eq!(
         error(&[("k", "${{ secrets.B }}")]),
-        "--set k=${{ secrets.B }}: the secret `B` is not in secrets.txt\n  help: did you mean `A`?"
+        "--set k=${{ secrets.B }}: the secret `B` is not in secrets.txt\n  help: add the line `B=…` to secrets.txt"
     );
     let required = json!({"required": ["endpoint"]});
     assert_eq!(
