@@ -153,17 +153,13 @@ pub struct StateSettings {
     pub store: StateStore,
     /// The directory of a local store; absent, the host's own.
     pub directory: Option<PathBuf>,
-    /// The topic of a store in the cluster; absent, the host's own.
-    pub topic: Option<String>,
 }
 
 /// Which kind of place keeps a source's cursor.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum StateStore {
-    /// Local with the embedded broker, else in the cluster.
-    #[default]
-    Auto,
     /// A file on this machine.
+    #[default]
     Local,
     /// A topic of the cluster.
     Cluster,
@@ -204,10 +200,9 @@ pub(crate) fn read_host(field: &Field<'_>, report: &mut Report) -> HostSettings 
         settings.rate_limit.bytes_per_second = limit.get("bytes-per-second").and_then(|f| some_bytes(&f, report));
     }
     if let Some(state) = fields.get("state").and_then(|field| field.fields(&STATE, Unknown::Refuse, report)) {
-        let stores = [("auto", StateStore::Auto), ("local", StateStore::Local), ("cluster", StateStore::Cluster)];
+        let stores = [("local", StateStore::Local), ("cluster", StateStore::Cluster)];
         settings.state.store = state.get("store").and_then(|f| f.choice(&stores, report)).unwrap_or_default();
         settings.state.directory = state.get("directory").and_then(|field| field.name(report)).map(PathBuf::from);
-        settings.state.topic = state.get("topic").and_then(|field| field.name(report));
     }
     settings
 }

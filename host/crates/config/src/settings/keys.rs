@@ -28,7 +28,7 @@ pub(crate) const HOST: Group = Group {
             name: "dead-letter-topic",
             aliases: &["dead_letter_topic"],
             kind: "string",
-            default: || "`dead-letter-<topic>`".to_owned(),
+            default: || "`<topic>-dead-letters`".to_owned(),
             about: "The topic of dead letters, with `on-error: dead-letter`.",
             example: "cat-facts-refused",
         },
@@ -141,7 +141,7 @@ pub(crate) const BATCH: Group = Group {
             aliases: &[],
             kind: "duration",
             default: || format_duration(defaults().batch.linger),
-            about: "How long a source may wait for more records before it hands over what it has.",
+            about: "How long a source may wait for more records before it hands over what it has. `meta.producer.linger` comes before it.",
             example: "1s",
         },
     ],
@@ -182,7 +182,7 @@ pub(crate) const SANDBOX: Group = Group {
 
 pub(crate) const RATE_LIMIT: Group = Group {
     path: "host.rate-limit",
-    about: "How fast records may go.",
+    about: "How fast records may go. This version refuses to run with a limit rather than to pass over it.",
     keys: &[
         Key {
             name: "records-per-second",
@@ -211,26 +211,18 @@ pub(crate) const STATE: Group = Group {
         Key {
             name: "store",
             aliases: &[],
-            kind: "`auto`, `local` or `cluster`",
-            default: || "`auto`".to_owned(),
-            about: "`local` is a file on this machine, `cluster` a topic; `auto` is local with the embedded broker, else the cluster.",
+            kind: "`local` or `cluster`",
+            default: || "`local`".to_owned(),
+            about: "`local` is a file on this machine; `cluster`, a topic, is refused by this version.",
             example: "local",
         },
         Key {
             name: "directory",
             aliases: &[],
             kind: "path",
-            default: || "the host's own".to_owned(),
-            about: "The directory of a local store.",
+            default: || "the host's own, beside the records with `--embedded`".to_owned(),
+            about: "The directory of a local store; `--state DIR` comes before it.",
             example: "/var/lib/host",
-        },
-        Key {
-            name: "topic",
-            aliases: &[],
-            kind: "string",
-            default: || "the host's own".to_owned(),
-            about: "The topic of a store in the cluster.",
-            example: "connector-state",
         },
     ],
     without_effect: &[],

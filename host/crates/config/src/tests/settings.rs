@@ -21,7 +21,7 @@ fn every_setting() {
     call-timeout: 1m
     allow: [cdn.example.com, 'https://x.example', '10.0.0.1:8080']
   rate-limit: {{records-per-second: 10, bytes-per-second: 1 MB}}
-  state: {{store: local, directory: /tmp/x, topic: s}}
+  state: {{store: cluster, directory: /tmp/x}}
   grace-period: 5s
 "
     ));
@@ -35,9 +35,8 @@ fn every_setting() {
     let allowed: Vec<String> = host.sandbox.allow.iter().map(ToString::to_string).collect();
     assert_eq!(allowed, ["cdn.example.com", "x.example:443", "10.0.0.1:8080"]);
     assert_eq!((host.rate_limit.records_per_second, host.rate_limit.bytes_per_second), (Some(10), Some(1_000_000)));
-    assert_eq!(host.state.store, StateStore::Local);
+    assert_eq!(host.state.store, StateStore::Cluster);
     assert_eq!(host.state.directory.as_deref(), Some("/tmp/x".as_ref()));
-    assert_eq!(host.state.topic.as_deref(), Some("s"));
     assert_eq!(host.grace_period, seconds(5));
 }
 
@@ -64,7 +63,7 @@ fn unknown_and_impossible_settings_are_errors() {
          c.yaml:6:41: `host.sandbox.call-timeout` is `forever`, expected a duration\n  help: write a number and a unit, as in `500ms`, `10s` or `1m 30s`; a bare number is seconds\n\
          c.yaml:6:58: `host.sandbox.allow[0]` is `http://`, expected a host, `host:port` or a URL\n  help: this is not a URL: empty host\n\
          c.yaml:7:36: `host.rate-limit.records-per-second` is `-1`, expected a whole number from 1\n\
-         c.yaml:8:18: `host.state.store` is `nowhere`, expected `auto`, `local` or `cluster`\n\
+         c.yaml:8:18: `host.state.store` is `nowhere`, expected `local` or `cluster`\n\
          c.yaml:9:3: unknown key `zzz` in `host`\n  help: known are `on-error`, `dead-letter-topic`, `retry`, `batch`, `sandbox`, `rate-limit`, `state` and `grace-period`"
     );
     assert_eq!(
