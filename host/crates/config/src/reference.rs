@@ -40,7 +40,8 @@ const INTRODUCTION: &str = "\
 A connector is configured by one YAML file. Every file that Fluvio's own tools accept works unchanged: with
 `apiVersion` `0.0.0` (or none), `0.1.0` or `0.2.0`, and in the flat form from before there was a `meta` map. What
 they pass over in silence, such as a misspelt key, is a warning here, with its line, its column and what was
-probably meant; with `--strict` it is an error.
+probably meant; with `--strict` it is an error. Two things that they take are refused: a key that stands twice in one
+map, and within `${{ }}` anything but a secret.
 
 ```yaml
 apiVersion: 0.2.0
