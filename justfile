@@ -64,8 +64,12 @@ lint: setup
     cargo clippy --profile guest --target wasm32-unknown-unknown {{ prepend("-p ", smartmodules) }} -- -D warnings
 
 # pages that are generated from the code
-docs:
-    cargo run --quiet -p host -- reference configuration > docs/configuration.md
+docs: guests
+    cargo build -p host
+    {{ target }}/debug/host reference configuration > docs/configuration.md
+    {{ target }}/debug/host reference connectors > docs/connectors.md
+    { printf '# SmartModules\n\nGenerated from the modules'"'"' own documentation by `just docs`; do not edit.\n'; \
+      for name in {{ smartmodules }}; do printf '\n'; awk '/^\/\/!/ {sub(/^\/\/! ?/, ""); print; next} {exit}' smartmodules/$name/src/lib.rs | sed '1s/^/## /'; done; } > docs/smartmodules.md
 
 # time zones over HTTP, split, filtered and shaped into a topic: no cluster needed
 demo: setup guests

@@ -96,6 +96,8 @@ It speaks Fluvio's wire protocol; the fluvio client and command line work agains
 pub(crate) enum Reference {
     /// docs/configuration.md
     Configuration,
+    /// docs/connectors.md
+    Connectors,
 }
 
 /// Which cluster.

@@ -18,6 +18,7 @@ mod logging;
 mod metadata;
 mod places;
 mod produce;
+mod reference;
 mod run;
 mod serve_broker;
 mod smartmodule;
@@ -71,12 +72,7 @@ fn start(cli: Cli, matches: &clap::ArgMatches) -> Outcome {
                 clap_complete::generate(shell, &mut Cli::command(), "host", &mut std::io::stdout());
                 Ok(())
             }
-            Command::Reference { what } => {
-                match what {
-                    cli::Reference::Configuration => print!("{}", host_config::reference_markdown()),
-                }
-                Ok(())
-            }
+            Command::Reference { what } => reference::reference(what).await,
         }
     });
     // A guest in mid-call must not keep the process: what it was doing is not acknowledged and comes again.

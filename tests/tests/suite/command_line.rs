@@ -118,3 +118,14 @@ fn topics_and_records_by_hand() {
     assert_eq!(gone.code, Some(1));
     assert!(gone.log.contains("there is no topic \"letters\""), "{}", gone.log);
 }
+
+#[test]
+fn generated_pages_are_up_to_date() {
+    let world = World::new();
+    for (page, file) in [("configuration", "configuration.md"), ("connectors", "connectors.md")] {
+        let generated = world.run(&format!("reference {page}")).success().out;
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(file);
+        let written = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(written == generated, "docs/{file} is not what the code says: run `just docs`");
+    }
+}

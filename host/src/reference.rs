@@ -1,0 +1,87 @@
+//! `host reference`: pages of the documentation that are generated from the code, so that they can't fall behind.
+
+use serde_json::Value;
+
+use crate::cli::Reference;
+use crate::failure::Outcome;
+use crate::{component, configuration, places};
+
+/// The connectors that come with the host, in the order of the page.
+const CONNECTORS: [&str; 2] = ["http-source", "test-source"];
+
+/// Prints a page.
+pub(crate) async fn reference(what: Reference) -> Outcome {
+    match what {
+        Reference::Configuration => print!("{}", host_config::reference_markdown()),
+        Reference::Connectors => {
+            println!("# Connectors\n\nGenerated from the connectors' own schemas by `just docs`; do not edit.");
+            for name in CONNECTORS {
+                let component = component::load(&places::connector(name, "source")?).await?;
+                let spec = configuration::spec(&component).await?;
+                println!("\n## {}\n\n{}\n\nSection `{}`:\n", spec.name, spec.description, spec.section);
+                println!("| key | type | default | |\n|-|-|-|-|");
+                for row in rows(&spec.schema) {
+                    println!("{row}");
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A row for each property: those that must be given first, then by name.
+fn rows(schema: &Value) -> Vec<String> {
+    let required: Vec<&str> =
+        schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let mut rows: Vec<(bool, String)> = Vec::new();
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        let needed = required.contains(&name.as_str());
+        let default = match property.get("default") {
+            _ if needed => "must be given".to_owned(),
+            None | Some(Value::Null) => String::new(),
+            Some(default) => format!("`{default}`"),
+        };
+        let mut about = property["description"].as_str().unwrap_or_default().replace('\n', " ");
+        if property["x-network"] == true {
+            about.push_str(" The sandbox allows its host.");
+        }
+        if let Some(aliases) = property["x-aliases"].as_array() {
+            let aliases: Vec<String> = aliases.iter().filter_map(Value::as_str).map(|a| format!("`{a}`")).collect();
+            about.push_str(&format!(" Also written {}.", aliases.join(", ")));
+        }
+        let about = about.replace('|', "\\|");
+        rows.push((!needed, format!("| `{name}` | {} | {default} | {about} |", type_of(property, schema))));
+    }
+    rows.sort();
+    rows.into_iter().map(|(_, row)| row).collect()
+}
+
+/// What may stand there, in a few words.
+fn type_of(property: &Value, schema: &Value) -> String {
+    if let Some(name) = property["$ref"].as_str().and_then(|r| r.rsplit('/').next()) {
+        let definitions = schema.get("definitions").or_else(|| schema.get("$defs"));
+        return definitions.map_or_else(|| name.to_owned(), |d| type_of(&d[name], schema));
+    }
+    if let Some(values) = property["enum"].as_array() {
+        return values.iter().map(|v| format!("`{}`", v.as_str().unwrap_or_default())).collect::<Vec<_>>().join(", ");
+    }
+    for part in ["anyOf", "oneOf", "allOf"] {
+        if let Some(alternatives) = property[part].as_array() {
+            let mut types: Vec<String> = alternatives
+                .iter()
+                .map(|a| a.get("const").map_or_else(|| type_of(a, schema), |c| format!("`{}`", c.as_str().unwrap_or_default())))
+                .filter(|t| t != "null")
+                .collect();
+            types.dedup();
+            return types.join(" or ");
+        }
+    }
+    match &property["type"] {
+        Value::String(one) if one == "array" => format!("list of {}", type_of(&property["items"], schema)),
+        Value::String(one) => one.clone(),
+        Value::Array(several) => {
+            several.iter().filter_map(Value::as_str).filter(|t| *t != "null").collect::<Vec<_>>().join(" or ")
+        }
+        _ => "any".to_owned(),
+    }
+}
