@@ -35,6 +35,9 @@ fn rows(schema: &Value) -> Vec<String> {
         schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let mut rows: Vec<(bool, String)> = Vec::new();
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        if property.get("x-alias-of").is_some() {
+            continue;
+        }
         let needed = required.contains(&name.as_str());
         let default = match property.get("default") {
             _ if needed => "must be given".to_owned(),

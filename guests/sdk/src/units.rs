@@ -123,7 +123,7 @@ impl JsonSchema for Duration {
         json_schema!({
             "type": ["string", "number"],
             "minimum": 0,
-            "pattern": r"^\s*(\d+(\.\d+)?|(\d+\s*[A-Za-zµ]+\s*)+)\s*$",
+            "pattern": r"^\s*(\d+(\.\d+)?|(\d+\s*(n(s|sec|anos)|[uµ](s|sec)|micros|m(s|sec|illis)|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|wks?|weeks?|M|months?|y|yrs?|years?)\s*)+)\s*$",
             "examples": ["10s", "500ms", "1m 30s", 10],
         })
     }

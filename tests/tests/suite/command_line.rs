@@ -16,7 +16,7 @@ fn refused_configurations_name_the_place() {
         ("meta: {name: a, type: test-source, version: 0.1.0}\n", "topic"),
         ("apiVersion: 0.1.0\nmeta: [\n", "c.yaml:"),
         (&format!("{GOOD}test: {{interval: 3 parsecs}}\n"), "interval"),
-        (&format!("{GOOD}test: {{cuont: 3}}\n"), "count"),
+        (&format!("{GOOD}test: {{count: many}}\n"), "count"),
         (&format!("{GOOD}test: {{template: '${{{{ secrets.NOT_THERE }}}}'}}\n"), "NOT_THERE"),
         (&format!("{GOOD}host: {{on-eror: skip}}\n"), "on-error"),
         ("apiVersion: 0.1.0\nmeta: {name: a, type: no-such-source, version: 0.1.0, topic: t}\n", "no connector"),
@@ -33,9 +33,11 @@ fn refused_configurations_name_the_place() {
 #[test]
 fn misspelt_keys_are_warned_of_and_refused_when_strict() {
     let world = World::new();
-    let path = config(&world, &format!("{GOOD}test: {{count: 1, interval: 0s}}\ntransfroms: []\n"));
+    let path = config(&world, &format!("{GOOD}test: {{cuont: 1, interval: 0s}}\ntransfroms: []\n"));
     let checked = world.run(&format!("check --config {path} --offline")).success();
-    assert!(checked.out.contains("transfroms") && checked.out.contains("transforms"), "{}", checked.out);
+    for word in ["transfroms", "did you mean `transforms`", "cuont", "did you mean `count`"] {
+        assert!(checked.out.contains(word), "{word}: {}", checked.out);
+    }
     assert_eq!(world.run(&format!("check --config {path} --offline --strict")).code, Some(78));
 }
 
@@ -45,7 +47,7 @@ fn files_that_are_no_connectors_are_told_apart() {
     let garbage = world.file("garbage.wasm", "hello").display().to_string();
     let module = e2e::target_directory().join("smartmodules/json-filter.wasm").display().to_string();
     let missing = world.path("missing.wasm").display().to_string();
-    for (file, expected) in [(&garbage, "is not a component"), (&module, "core module"), (&missing, "no connector file")] {
+    for (file, expected) in [(&garbage, "is not a component"), (&module, "core WebAssembly module"), (&missing, "no connector file")] {
         let refused = world.run(&format!("metadata {file}"));
         assert_eq!(refused.code, Some(78), "{}", refused.log);
         assert!(refused.log.contains(expected), "{}", refused.log);

@@ -90,7 +90,8 @@ impl<'s, 'r> Walk<'s, 'r> {
         path: &str,
     ) -> Value {
         let mut object = Map::new();
-        for entry in entries {
+        let foreign = self.foreign(entries, schemas, path);
+        for entry in entries.iter().filter(|entry| !foreign.contains(&entry.key.as_str())) {
             let below = self.property_schemas(schemas, &entry.key);
             let path = format!("{path}.{}", entry.key);
             // A key without a value is not set, where nothing is not itself a value.
@@ -100,7 +101,6 @@ impl<'s, 'r> Walk<'s, 'r> {
             }
             object.insert(entry.key.clone(), self.convert(&entry.value, &below, marks, &path));
         }
-        self.warn_of_unknown(entries, schemas, path);
         self.note_defaults(&object, schemas, path);
         Value::Object(object)
     }
@@ -144,19 +144,38 @@ impl<'s, 'r> Walk<'s, 'r> {
         }
     }
 
-    /// Warns of keys that no alternative knows, where the schema neither allows nor forbids others.
-    fn warn_of_unknown(&mut self, entries: &[Entry], schemas: &[&'s Map<String, Value>], path: &str) {
+    /// Warns of keys that no alternative knows. Returns those that the schema forbids: Fluvio's own tools ignore
+    /// such keys, so a file that has one must still run, and the connector never sees it.
+    fn foreign<'e>(
+        &mut self,
+        entries: &'e [Entry],
+        schemas: &[&'s Map<String, Value>],
+        path: &str,
+    ) -> Vec<&'e str> {
         let others = |schema: &&Map<String, Value>| {
-            schema.contains_key("patternProperties") || schema.contains_key("additionalProperties")
+            let more = schema.get("additionalProperties");
+            schema.contains_key("patternProperties") || more.is_some_and(|more| *more != Value::Bool(false))
         };
         let known: Vec<&str> = properties(schemas).map(|(name, _)| name).collect();
         if known.is_empty() || schemas.iter().any(others) {
-            return;
+            return Vec::new();
         }
+        let forbids = |schema: &&Map<String, Value>| schema.contains_key("additionalProperties");
+        let forbidden = schemas.iter().any(forbids);
+        let mut foreign = Vec::new();
         for entry in entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
             let help = did_you_mean(&entry.key, known.iter().copied());
-            self.report.warn(&entry.at, unknown_key(&entry.key, path), Some(help));
+            // What the command line sets is no old file's: a slip there is one.
+            if forbidden && entry.at.source.starts_with("--set ") {
+                self.report.error_help(&entry.at, unknown_key(&entry.key, path), help);
+            } else {
+                self.report.warn(&entry.at, unknown_key(&entry.key, path), Some(help));
+            }
+            if forbidden {
+                foreign.push(entry.key.as_str());
+            }
         }
+        foreign
     }
 
     fn property_schemas(&self, schemas: &[&'s Map<String, Value>], name: &str) -> Vec<&'s Map<String, Value>> {

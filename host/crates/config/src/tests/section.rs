@@ -110,9 +110,9 @@ fn unknown_and_missing_keys_are_told_with_what_was_meant() {
     assert_eq!(
         refused("http:\n  endpont: x\n  timeout: {sec: 1}\n", &schema()),
         "c.yaml:2:1: missing key `endpoint` in `http`\n  help: `endpoint`: Where to ask.\n\
-         c.yaml:3:3: unknown key `endpont` in `http`\n  help: did you mean `endpoint`?\n\
+         c.yaml:3:3: warning: unknown key `endpont` in `http`\n  help: did you mean `endpoint`?\n\
          c.yaml:4:3: missing key `secs` in `http.timeout`\n\
-         c.yaml:4:13: unknown key `sec` in `http.timeout`\n  help: did you mean `secs`?"
+         c.yaml:4:13: warning: unknown key `sec` in `http.timeout`\n  help: did you mean `secs`?"
     );
     assert_eq!(
         refused("htp:\n  endpoint: x\n", &schema()),
