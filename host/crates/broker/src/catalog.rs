@@ -5,6 +5,7 @@
 //! watching client is sent what changed since it was told last, and not everything that exists.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -73,6 +74,7 @@ pub(crate) enum CatalogError {
     Exists,
     Missing,
     System,
+    Encode(io::Error),
     Store(StoreError),
 }
 
@@ -205,15 +207,24 @@ impl Catalog {
         if self.topic(&name).is_some() {
             return Err(CatalogError::Exists);
         }
-        let first = self.read().next_partition;
-        let ids: Vec<u64> = (first..first + u64::from(spec.replicas().partitions())).collect();
-        let change = Change::PutTopic { name: name.clone(), value: encode(&spec, &ids), partitions: ids.clone() };
+        let count = u64::from(spec.replicas().partitions());
+        let ids: Vec<u64> = {
+            let mut state = self.write();
+            let first = state.next_partition;
+            // Also if the creation fails: it may be on disk all the same.
+            state.next_partition += count;
+            (first..first + count).collect()
+        };
+        let change = Change::PutTopic {
+            name: name.clone(),
+            value: encode(&spec, &ids).map_err(CatalogError::Encode)?,
+            partitions: ids.clone(),
+        };
         self.store.change(change).await.map_err(CatalogError::Store)?;
         let revision = *self.revision.borrow() + 1;
         let topic =
             make_topic(name.clone(), spec, &ids, revision, |_| Ok(Extent::default())).map_err(CatalogError::Store)?;
         let mut state = self.write();
-        state.next_partition = first + ids.len() as u64;
         state.topics.insert(name, Arc::new(topic));
         self.revision.send_replace(revision);
         Ok(())
@@ -244,7 +255,10 @@ impl Catalog {
     /// Stores a SmartModule, in place of one of the same name if there is one.
     pub(crate) async fn put_smartmodule(&self, name: String, spec: SmartModuleSpec) -> Result<(), CatalogError> {
         let _one = self.changing.lock().await;
-        let change = Change::PutSmartModule { name: name.clone(), value: encode(&spec, &Vec::new()) };
+        let change = Change::PutSmartModule {
+            name: name.clone(),
+            value: encode(&spec, &Vec::new()).map_err(CatalogError::Encode)?,
+        };
         self.store.change(change).await.map_err(CatalogError::Store)?;
         let module = summarize(name.clone(), &spec);
         self.write().smartmodules.insert(name, Arc::new(module));
@@ -309,13 +323,11 @@ fn summarize(name: String, spec: &SmartModuleSpec) -> SmartModule {
     SmartModule { name, summary }
 }
 
-fn encode<S: Encoder>(spec: &S, ids: &Vec<u64>) -> Vec<u8> {
+fn encode<S: Encoder>(spec: &S, ids: &Vec<u64>) -> io::Result<Vec<u8>> {
     let mut bytes = SPEC_VERSION.to_be_bytes().to_vec();
-    // Encoding into memory only fails for what can't be encoded at all, which came off the wire before.
-    if ids.encode(&mut bytes, SPEC_VERSION).is_err() || spec.encode(&mut bytes, SPEC_VERSION).is_err() {
-        bytes.clear();
-    }
-    bytes
+    ids.encode(&mut bytes, SPEC_VERSION)?;
+    spec.encode(&mut bytes, SPEC_VERSION)?;
+    Ok(bytes)
 }
 
 fn decode<S: Decoder>(mut bytes: &[u8]) -> Option<(S, Vec<u64>)> {

@@ -33,6 +33,7 @@ mod catalog;
 mod controller;
 mod error;
 mod options;
+mod state;
 mod store;
 mod unit;
 mod versions;
@@ -41,5 +42,3 @@ mod wire;
 pub use broker::Broker;
 pub use error::Error;
 pub use options::Options;
-
-use broker::State;

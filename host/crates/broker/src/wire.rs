@@ -18,7 +18,7 @@ use tokio_util::codec::{FramedRead, LengthDelimitedCodec};
 
 /// The longest request. It is well above what clients send in one request by default (1 MB), and below
 /// what the first bytes of HTTP or TLS would mean as a length.
-const MAX_REQUEST: usize = 256 << 20;
+const MAX_REQUEST: usize = 128 << 20;
 
 /// One request: its header, and the bytes behind it.
 #[derive(Debug)]
@@ -71,22 +71,35 @@ fn parse(frame: BytesMut) -> io::Result<Request> {
 /// The outgoing side of a connection, shared by everything that answers on it.
 #[derive(Debug)]
 pub(crate) struct Responses {
-    stream: Mutex<OwnedWriteHalf>,
+    stream: Mutex<Outgoing>,
+}
+
+#[derive(Debug)]
+struct Outgoing {
+    half: OwnedWriteHalf,
+    /// A frame was begun and not finished, because it failed or its task was ended: whatever came next would
+    /// be taken for the rest of it.
+    is_torn: bool,
 }
 
 impl Responses {
     /// Sends a response.
     pub(crate) async fn send<R: Encoder>(&self, to: Address, response: &R) -> io::Result<()> {
-        let head = head(to, response, 0)?;
-        self.stream.lock().await.write_all(&head).await
+        self.send_with_tail(to, response, &[]).await
     }
 
     /// Sends a response whose last part is `tail`: the response itself only encodes what comes before it.
     pub(crate) async fn send_with_tail<R: Encoder>(&self, to: Address, response: &R, tail: &[u8]) -> io::Result<()> {
         let head = head(to, response, tail.len())?;
         let mut stream = self.stream.lock().await;
-        stream.write_all(&head).await?;
-        stream.write_all(tail).await
+        if stream.is_torn {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        stream.is_torn = true;
+        stream.half.write_all(&head).await?;
+        stream.half.write_all(tail).await?;
+        stream.is_torn = false;
+        Ok(())
     }
 }
 
@@ -105,6 +118,6 @@ pub(crate) fn split(stream: TcpStream) -> (Requests, Responses) {
     let (read, write) = stream.into_split();
     let codec = LengthDelimitedCodec::builder().max_frame_length(MAX_REQUEST).new_codec();
     let requests = Requests { frames: FramedRead::with_capacity(read, codec, 64 << 10) };
-    let responses = Responses { stream: Mutex::new(write) };
+    let responses = Responses { stream: Mutex::new(Outgoing { half: write, is_torn: false }) };
     (requests, responses)
 }

@@ -16,8 +16,8 @@ use fluvio_sc_schema::objects::{CommonCreateRequest, DeleteRequest};
 use fluvio_sc_schema::shared::validate_resource_name;
 
 use super::objects::Object;
-use crate::State;
 use crate::catalog::{CatalogError, MAX_PARTITIONS};
+use crate::state::State;
 
 /// Creates what the object says.
 pub(super) async fn create(state: &State, mut object: Object) -> io::Result<Status> {
@@ -163,6 +163,7 @@ fn topic_refused(name: String, error: &CatalogError) -> Status {
             ErrorCode::SystemSpecDeletionAttempt { kind: TopicSpec::LABEL.to_owned(), name: name.clone() },
             format!("Topic '{name}' belongs to the system"),
         ),
+        CatalogError::Encode(error) => (ErrorCode::InvalidCreateRequest, error.to_string()),
         CatalogError::Store(error) => (error.code(&ReplicaKey::new(name.as_str(), 0_u32)), error.to_string()),
     };
     Status::new(name, code, Some(message))
@@ -170,6 +171,7 @@ fn topic_refused(name: String, error: &CatalogError) -> Status {
 
 fn smartmodule_refused(name: String, error: &CatalogError) -> Status {
     let (code, message) = match error {
+        CatalogError::Encode(error) => (ErrorCode::InvalidCreateRequest, error.to_string()),
         CatalogError::Store(error) => (ErrorCode::SmartModuleError, error.to_string()),
         CatalogError::Missing | CatalogError::Exists | CatalogError::System => {
             (ErrorCode::SmartModuleNotFound { name: name.clone() }, format!("SmartModule '{name}' was not found"))

@@ -28,7 +28,7 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use crate::State;
+use crate::state::State;
 use crate::versions;
 use crate::wire::{self, Address, Request, Responses};
 
@@ -39,10 +39,11 @@ mod watch;
 use objects::{Envelope, Object};
 
 /// Serves one connection until it ends or the broker stops.
-pub(crate) async fn serve(state: Arc<State>, stream: TcpStream, stopping: CancellationToken) {
+pub(crate) async fn serve(state: Arc<State>, stream: TcpStream) {
     let local = stream.local_addr().map(|address| address.ip()).ok();
     let (mut requests, responses) = wire::split(stream);
-    let connection = Connection { state, responses: Arc::new(responses), local, gone: stopping.child_token() };
+    let (stopping, gone) = (state.stopping.clone(), state.ending.child_token());
+    let connection = Connection { state, responses: Arc::new(responses), local, gone };
     let _gone = connection.gone.clone().drop_guard();
     loop {
         let request = tokio::select! {

@@ -18,8 +18,8 @@ use fluvio_sc_schema::objects::{Metadata, MetadataUpdate, WatchResponse};
 
 use super::objects::{self, Envelope, Object};
 use super::{Connection, invalid};
-use crate::State;
 use crate::catalog::Topic;
+use crate::state::State;
 use crate::wire::{Address, Responses};
 
 impl Connection {
@@ -60,13 +60,9 @@ impl Connection {
     {
         let state = Arc::clone(&self.state);
         let responses = Arc::clone(&self.responses);
-        let gone = self.gone.clone();
-        self.state.tasks.spawn(async move {
-            tokio::select! {
-                () = gone.cancelled() => {}
-                // An error here is an error on the whole connection, which ends where it is read.
-                _ = follow(&state, &responses, to, show) => {}
-            }
+        self.state.spawn(&self.gone, async move {
+            // An error here is an error on the whole connection, which ends where it is read.
+            let _ = follow(&state, &responses, to, show).await;
         });
     }
 }

@@ -23,6 +23,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use crate::batch::CheckedBatch;
 use crate::error::Error;
 
+mod apply;
 pub(crate) mod layout;
 pub(crate) mod medium;
 pub(crate) mod read;
@@ -144,6 +145,12 @@ pub(crate) struct Retention {
     pub committed_before: Option<u64>,
     /// The oldest blocks go until the rest fits.
     pub max_bytes: Option<u64>,
+}
+
+impl Retention {
+    pub(crate) fn is_unlimited(&self) -> bool {
+        self.committed_before.is_none() && self.max_bytes.is_none()
+    }
 }
 
 /// A change of something other than records.
@@ -312,7 +319,8 @@ impl Store {
 
     /// Deletes what a partition holds beyond its retention.
     pub(crate) async fn trim(&self, partition: &Arc<Partition>, retention: Retention) -> Result<(), StoreError> {
-        while self.ask(|reply| Command::Trim { partition: Arc::clone(partition), retention, reply }).await? {}
+        let command = |reply| Command::Trim { partition: Arc::clone(partition), retention, reply };
+        while self.ask(command).await? {}
         Ok(())
     }
 

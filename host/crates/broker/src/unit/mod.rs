@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use crate::State;
+use crate::state::State;
 use crate::versions;
 use crate::wire::{self, Request, Responses};
 
@@ -30,15 +30,11 @@ mod produce;
 mod stream;
 
 /// Serves one connection until it ends or the broker stops.
-pub(crate) async fn serve(state: Arc<State>, stream: TcpStream, stopping: CancellationToken) {
+pub(crate) async fn serve(state: Arc<State>, stream: TcpStream) {
     let (mut requests, responses) = wire::split(stream);
-    let mut connection = Connection {
-        state,
-        responses: Arc::new(responses),
-        gone: stopping.child_token(),
-        sessions: HashMap::new(),
-        last_session: 0,
-    };
+    let (stopping, gone) = (state.stopping.clone(), state.ending.child_token());
+    let mut connection =
+        Connection { state, responses: Arc::new(responses), gone, sessions: HashMap::new(), last_session: 0 };
     let _gone = connection.gone.clone().drop_guard();
     loop {
         let request = tokio::select! {

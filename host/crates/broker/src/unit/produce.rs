@@ -16,9 +16,9 @@ use fluvio_spu_schema::server::smartmodule::SmartModuleInvocation;
 use tokio::sync::oneshot;
 
 use super::Connection;
-use crate::State;
 use crate::batch::{self, CheckedBatch};
 use crate::catalog::Topic;
+use crate::state::State;
 use crate::store::StoreError;
 use crate::wire::{Address, Request};
 
@@ -57,7 +57,7 @@ impl Connection {
         }
         let state = Arc::clone(&self.state);
         let responses = Arc::clone(&self.responses);
-        self.state.tasks.spawn(async move {
+        self.state.spawn(&self.state.ending, async move {
             let response = collect(&state, pending).await;
             // An error here is an error on the whole connection, which ends where it is read.
             let _ = responses.send(to, &response).await;

@@ -18,10 +18,13 @@ use fluvio_spu_schema::server::stream_fetch::{DefaultStreamFetchRequest, StreamF
 use tokio::sync::watch;
 
 use super::{Connection, Session};
-use crate::State;
+use crate::state::State;
 use crate::store::read::Limit;
 use crate::store::{Extent, Partition};
 use crate::wire::{Address, Responses};
+
+/// The longest chunk, whatever a consumer asks for: a chunk is put together in memory.
+const MAX_CHUNK: usize = 128 << 20;
 
 impl Connection {
     /// Starts a stream.
@@ -49,17 +52,16 @@ impl Connection {
             extent: partition.watch(),
             partition,
             acknowledged: acknowledged.subscribe(),
-            limit: Limit { max_bytes: usize::try_from(request.max_bytes).unwrap_or(0), cut: self.state.cut_responses },
+            limit: Limit {
+                max_bytes: usize::try_from(request.max_bytes).unwrap_or(0).min(MAX_CHUNK),
+                cut: self.state.options.cut_responses,
+            },
         };
         let session = Session { replica, consumer: request.consumer_id, acknowledged };
         self.sessions.insert(self.last_session, session);
-        let gone = self.gone.clone();
-        self.state.tasks.spawn(async move {
-            tokio::select! {
-                () = gone.cancelled() => {}
-                // An error here is an error on the whole connection, which ends where it is read.
-                _ = stream.run(request.fetch_offset) => {}
-            }
+        self.state.spawn(&self.gone, async move {
+            // An error here is an error on the whole connection, which ends where it is read.
+            let _ = stream.run(request.fetch_offset).await;
         });
         Ok(())
     }
