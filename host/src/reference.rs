@@ -48,8 +48,12 @@ fn rows(schema: &Value) -> Vec<String> {
         if property["x-network"] == true {
             about.push_str(" The sandbox allows its host.");
         }
-        if let Some(aliases) = property["x-aliases"].as_array() {
-            let aliases: Vec<String> = aliases.iter().filter_map(Value::as_str).map(|a| format!("`{a}`")).collect();
+        let properties = schema["properties"].as_object().into_iter().flatten();
+        let aliases: Vec<String> = properties
+            .filter(|(_, other)| other["x-alias-of"].as_str() == Some(name))
+            .map(|(alias, _)| format!("`{alias}`"))
+            .collect();
+        if !aliases.is_empty() {
             about.push_str(&format!(" Also written {}.", aliases.join(", ")));
         }
         let about = about.replace('|', "\\|");
