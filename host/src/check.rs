@@ -82,4 +82,3 @@ fn print(report: &Report) {
         }
     }
 }
-

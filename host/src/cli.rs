@@ -10,10 +10,15 @@ use crate::logging::LogFormat;
 
 /// Runs Fluvio connectors as sandboxed WebAssembly components.
 #[derive(Debug, Parser)]
-#[command(name = "host", version, max_term_width = 110, after_help = "\
+#[command(
+    name = "host",
+    version,
+    max_term_width = 110,
+    after_help = "\
 Try it without a cluster:
   host run --embedded --connector test-source --topic numbers --set count=5
-  host consume --embedded -B -d numbers")]
+  host consume --embedded -B -d numbers"
+)]
 pub(crate) struct Cli {
     /// What to log, in the form of RUST_LOG, as in `info,host_connector=debug`
     #[arg(long, global = true, value_name = "FILTER")]
@@ -66,7 +71,9 @@ It speaks Fluvio's wire protocol; the fluvio client and command line work agains
     Topic(TopicArgs),
 
     /// Write lines from a file or standard input to a topic
-    #[command(after_long_help = "Example:\n  printf 'a:1\\nb:2\\n' | host produce --embedded --key-separator : letters")]
+    #[command(
+        after_long_help = "Example:\n  printf 'a:1\\nb:2\\n' | host produce --embedded --key-separator : letters"
+    )]
     Produce(ProduceArgs),
 
     /// Read a topic's records; none is missed
@@ -159,15 +166,28 @@ pub(crate) struct RunArgs {
     pub(crate) connector: ConnectorArgs,
 
     /// Pass records through this filter SmartModule: a file, or a name in the cluster; repeatable
-    #[arg(long, value_name = "FILE|NAME", help_heading = "Stages (in the order given, behind those of the configuration)")]
+    #[arg(
+        long,
+        value_name = "FILE|NAME",
+        help_heading = "Stages (in the order given, behind those of the configuration)"
+    )]
     pub(crate) filter: Vec<String>,
 
     /// Pass records through this map SmartModule; repeatable
-    #[arg(long, value_name = "FILE|NAME", help_heading = "Stages (in the order given, behind those of the configuration)")]
+    #[arg(
+        long,
+        value_name = "FILE|NAME",
+        help_heading = "Stages (in the order given, behind those of the configuration)"
+    )]
     pub(crate) map: Vec<String>,
 
     /// Pass records through this array_map SmartModule; repeatable
-    #[arg(long, visible_alias = "array-map", value_name = "FILE|NAME", help_heading = "Stages (in the order given, behind those of the configuration)")]
+    #[arg(
+        long,
+        visible_alias = "array-map",
+        value_name = "FILE|NAME",
+        help_heading = "Stages (in the order given, behind those of the configuration)"
+    )]
     pub(crate) arraymap: Vec<String>,
 
     /// A parameter of the stage named before it; repeatable
@@ -397,7 +417,9 @@ pub(crate) struct SmartmoduleArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum SmartmoduleCommand {
     /// Put a SmartModule into the cluster
-    #[command(after_long_help = "Example:\n  host smartmodule create short-ones --wasm-file target/smartmodules/json-filter.wasm")]
+    #[command(
+        after_long_help = "Example:\n  host smartmodule create short-ones --wasm-file target/smartmodules/json-filter.wasm"
+    )]
     Create {
         /// Its name
         name: String,

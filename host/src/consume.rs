@@ -67,10 +67,20 @@ async fn print_all(consumer: &mut Consumer, arguments: &ConsumeArgs) -> Outcome 
 
 /// A reader that goes away, as `head` does, is no failure.
 fn ended(error: &io::Error) -> Outcome {
-    if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(Failure::failed(format!("can't print: {error}"))) }
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        Ok(())
+    } else {
+        Err(Failure::failed(format!("can't print: {error}")))
+    }
 }
 
-fn print(out: &mut impl Write, record: &RecordRef<'_>, partition: u32, offset: i64, arguments: &ConsumeArgs) -> io::Result<()> {
+fn print(
+    out: &mut impl Write,
+    record: &RecordRef<'_>,
+    partition: u32,
+    offset: i64,
+    arguments: &ConsumeArgs,
+) -> io::Result<()> {
     match arguments.output {
         RecordFormat::Raw => out.write_all(record.value),
         RecordFormat::Json => {

@@ -102,8 +102,9 @@ fn network_fields(schema: &serde_json::Value, path: &str, found: &mut Vec<String
 }
 
 fn print(inspection: &Inspection) {
-    let Inspection { file, kind, name, version, description, section, bytes, sha256, imports, exports, sandbox, .. } =
-        inspection;
+    let Inspection {
+        file, kind, name, version, description, section, bytes, sha256, imports, exports, sandbox, ..
+    } = inspection;
     println!("{name} {version}, a {kind}: {description}");
     println!("  file       {file}, {}", display::bytes(*bytes));
     println!("  sha256     {sha256}");
@@ -122,7 +123,10 @@ fn print(inspection: &Inspection) {
     );
     if sandbox.hosts.is_empty() {
         let fields = sandbox.host_fields.join(", ");
-        println!("  network    {}", if fields.is_empty() { "none".to_owned() } else { format!("the hosts named in {fields}") });
+        println!(
+            "  network    {}",
+            if fields.is_empty() { "none".to_owned() } else { format!("the hosts named in {fields}") }
+        );
     } else {
         list("network", &sandbox.hosts);
     }

@@ -96,7 +96,7 @@ pub(crate) fn state() -> Outcome<PathBuf> {
 
 /// The embedded broker's records.
 pub(crate) fn broker_data() -> Outcome<PathBuf> {
-    data_home()
-        .map(|dir| dir.join("host").join("broker"))
-        .ok_or_else(|| Failure::config("there is no home directory for the broker's data").help("name one with --data DIR"))
+    data_home().map(|dir| dir.join("host").join("broker")).ok_or_else(|| {
+        Failure::config("there is no home directory for the broker's data").help("name one with --data DIR")
+    })
 }

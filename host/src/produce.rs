@@ -15,9 +15,12 @@ const BATCH_BYTES: usize = 1 << 20;
 
 /// Reads the input to its end; returns when every record is acknowledged.
 pub(crate) async fn produce(arguments: ProduceArgs) -> Outcome {
-    let compression = arguments.compression.as_deref().map(str::parse::<Compression>).transpose().map_err(|_| {
-        Failure::config("--compression takes none, gzip, snappy, lz4 or zstd")
-    })?;
+    let compression = arguments
+        .compression
+        .as_deref()
+        .map(str::parse::<Compression>)
+        .transpose()
+        .map_err(|_| Failure::config("--compression takes none, gzip, snappy, lz4 or zstd"))?;
     let input: Box<dyn Read + Send> = match &arguments.file {
         Some(path) => {
             Box::new(File::open(path).map_err(|e| Failure::failed(format!("can't read {}: {e}", path.display())))?)

@@ -31,8 +31,7 @@ pub(crate) async fn reference(what: Reference) -> Outcome {
 
 /// A row for each property: those that must be given first, then by name.
 fn rows(schema: &Value) -> Vec<String> {
-    let required: Vec<&str> =
-        schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let mut rows: Vec<(bool, String)> = Vec::new();
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
         if property.get("x-alias-of").is_some() {
@@ -76,7 +75,10 @@ fn type_of(property: &Value, schema: &Value) -> String {
         if let Some(alternatives) = property[part].as_array() {
             let mut types: Vec<String> = alternatives
                 .iter()
-                .map(|a| a.get("const").map_or_else(|| type_of(a, schema), |c| format!("`{}`", c.as_str().unwrap_or_default())))
+                .map(|a| {
+                    a.get("const")
+                        .map_or_else(|| type_of(a, schema), |c| format!("`{}`", c.as_str().unwrap_or_default()))
+                })
                 .filter(|t| t != "null")
                 .collect();
             types.dedup();

@@ -41,8 +41,8 @@ pub(crate) async fn run(arguments: Box<RunArgs>, order: Vec<(StageFlag, usize)>,
     let wanted = stages::wanted(&config, &arguments, &order)?;
     check_supported(&config)?;
 
-    let checkpoint = LocalCheckpoint::open(&state_directory(&arguments, &config)?, &config.meta.name)
-        .map_err(Failure::failed)?;
+    let checkpoint =
+        LocalCheckpoint::open(&state_directory(&arguments, &config)?, &config.meta.name).map_err(Failure::failed)?;
     let connected = tokio::select! {
         connected = cluster::connect_patiently(&arguments.target) => connected?,
         () = stop.cancelled() => return Ok(()),
@@ -156,7 +156,8 @@ async fn prepare_topic(cluster: &Cluster, config: &ConnectorConfig) -> Outcome {
 
 fn producer_options(config: &ConnectorConfig) -> Outcome<ProducerOptions> {
     let wanted = &config.meta.producer;
-    let mut options = ProducerOptions { compression: wanted.compression.map(cluster::compression), ..Default::default() };
+    let mut options =
+        ProducerOptions { compression: wanted.compression.map(cluster::compression), ..Default::default() };
     let bytes = |value: u64, key: &str| {
         usize::try_from(value)
             .ok()
@@ -204,8 +205,9 @@ fn failure(error: PipelineError) -> Failure {
         PipelineError::Refused { value, .. } => Failure::failed(&error)
             .help(format!("the record begins: {value}"))
             .help("`host.on-error: skip` or `dead-letter` lets the run go on past such records"),
-        PipelineError::Source(fault) if fault.kind == host_pipeline::FaultKind::Data => Failure::failed(&error)
-            .help("`host.on-error: skip` or `dead-letter` lets the run go on past such input"),
+        PipelineError::Source(fault) if fault.kind == host_pipeline::FaultKind::Data => {
+            Failure::failed(&error).help("`host.on-error: skip` or `dead-letter` lets the run go on past such input")
+        }
         _ => Failure::failed(error),
     }
 }

@@ -36,7 +36,8 @@ pub(crate) async fn smartmodule(arguments: SmartmoduleArgs) -> Outcome {
             let connected = cluster::connect(&target).await?;
             let found = connected.cluster.smartmodules().await.map_err(Failure::failed);
             connected.close().await?;
-            let row = |info: host_cluster::SmartModuleInfo| Row { name: info.name, package: info.package, bytes: info.size };
+            let row =
+                |info: host_cluster::SmartModuleInfo| Row { name: info.name, package: info.package, bytes: info.size };
             let rows: Vec<Row> = found?.into_iter().map(row).collect();
             match format {
                 Format::Json => format::json(&rows),

@@ -23,7 +23,11 @@ pub(crate) struct Wanted {
 }
 
 /// The stages of the configuration, then those of the command line in the order they were given.
-pub(crate) fn wanted(config: &ConnectorConfig, arguments: &RunArgs, order: &[(StageFlag, usize)]) -> Outcome<Vec<Wanted>> {
+pub(crate) fn wanted(
+    config: &ConnectorConfig,
+    arguments: &RunArgs,
+    order: &[(StageFlag, usize)],
+) -> Outcome<Vec<Wanted>> {
     let mut wanted: Vec<Wanted> =
         config.transforms.iter().map(|step| Wanted { step: step.clone(), flag: None }).collect();
     let from_file = wanted.len();
@@ -54,8 +58,7 @@ pub(crate) async fn build(wanted: Vec<Wanted>, config: &ConnectorConfig, cluster
     if !wanted.is_empty() {
         let options = EngineOptions { cache_dir: places::cache().map(|dir| dir.join("smartmodules")) };
         let engine = Engine::new(options).map_err(Failure::config)?;
-        let limits =
-            Limits { memory: config.host.sandbox.memory, call_timeout: config.host.sandbox.call_timeout };
+        let limits = Limits { memory: config.host.sandbox.memory, call_timeout: config.host.sandbox.call_timeout };
         for Wanted { step, flag } in wanted {
             let name = stage_name(&step.uses);
             let wasm = fetch(&step.uses, cluster).await?;
@@ -172,10 +175,10 @@ impl SmartModules {
 
 impl Stages for SmartModules {
     fn apply(&mut self, batch: Batch) -> Result<Applied, StageFault> {
-        let applied = self.chain.apply(&batch, self.next_offset, now_ms()).map_err(|error| StageFault {
-            stage: self.describe(),
-            reason: error.to_string(),
-        })?;
+        let applied = self
+            .chain
+            .apply(&batch, self.next_offset, now_ms())
+            .map_err(|error| StageFault { stage: self.describe(), reason: error.to_string() })?;
         self.next_offset += batch.len() as i64;
         let refusal = |r: host_smartmodule::Refusal| Refusal {
             index: r.index,

@@ -40,7 +40,11 @@ fn a_million_records_through_a_filter_and_a_map() {
     let took = started.elapsed();
     let ended = run.wait(Duration::from_secs(1)).success();
     println!("{}", ended.log.lines().last().unwrap_or_default());
-    println!("1,000,000 records in {took:?}, {:.0} records/s, peak memory {} MiB", 1e6 / took.as_secs_f64(), memory >> 20);
+    println!(
+        "1,000,000 records in {took:?}, {:.0} records/s, peak memory {} MiB",
+        1e6 / took.as_secs_f64(),
+        memory >> 20
+    );
     assert!(memory < 300 << 20, "{memory} bytes of memory");
     assert_eq!(consume(&world, &broker, "million"), (0..1_000_000).collect::<Vec<_>>());
 }
@@ -80,10 +84,8 @@ fn twenty_kills_in_a_million_records() {
 fn half_a_million_records_from_a_broker_that_cuts_its_responses() {
     let world = World::new();
     let broker = Broker::start_with(&world, &["--cut-responses"]);
-    let config = world.file(
-        "c.yaml",
-        numbered("cut", 500_000, "").replace("topic: cut", "topic: cut, producer: {batch-size: 1MB}"),
-    );
+    let config = world
+        .file("c.yaml", numbered("cut", 500_000, "").replace("topic: cut", "topic: cut, producer: {batch-size: 1MB}"));
     let line = format!("run --config {} --cluster {}", config.display(), broker.address());
     let _ = world.host(line.split(' ')).finish(Duration::from_secs(300)).success();
     assert_eq!(consume(&world, &broker, "cut"), (0..500_000).collect::<Vec<_>>());

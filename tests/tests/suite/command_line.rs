@@ -47,7 +47,9 @@ fn files_that_are_no_connectors_are_told_apart() {
     let garbage = world.file("garbage.wasm", "hello").display().to_string();
     let module = e2e::target_directory().join("smartmodules/json-filter.wasm").display().to_string();
     let missing = world.path("missing.wasm").display().to_string();
-    for (file, expected) in [(&garbage, "is not a component"), (&module, "core WebAssembly module"), (&missing, "no connector file")] {
+    for (file, expected) in
+        [(&garbage, "is not a component"), (&module, "core WebAssembly module"), (&missing, "no connector file")]
+    {
         let refused = world.run(&format!("metadata {file}"));
         assert_eq!(refused.code, Some(78), "{}", refused.log);
         assert!(refused.log.contains(expected), "{}", refused.log);
@@ -111,7 +113,12 @@ fn topics_and_records_by_hand() {
     assert_eq!(lines, ["[a] 1", "[a] 3", "[b] 2"]);
     let described = world.run(&format!("topic describe letters -O json {cluster}")).success();
     let description: serde_json::Value = serde_json::from_str(&described.out).expect("JSON");
-    let ends: i64 = description["partitions"].as_array().expect("a list").iter().map(|p| p["end_offset"].as_i64().expect("an offset")).sum();
+    let ends: i64 = description["partitions"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|p| p["end_offset"].as_i64().expect("an offset"))
+        .sum();
     assert_eq!(ends, 3);
     let one = world.run(&format!("consume -B -d -n 1 -O json letters {cluster}")).success();
     assert_eq!(one.out.lines().count(), 1);

@@ -103,11 +103,7 @@ impl Batch {
     /// An empty batch with room for `records` records of `bytes` bytes of values altogether.
     #[must_use]
     pub fn with_capacity(records: usize, bytes: usize) -> Self {
-        Self {
-            values: Vec::with_capacity(bytes),
-            value_ends: Vec::with_capacity(records),
-            ..Self::default()
-        }
+        Self { values: Vec::with_capacity(bytes), value_ends: Vec::with_capacity(records), ..Self::default() }
     }
 
     /// Checks foreign columns and makes a batch of them, without copying.

@@ -33,7 +33,9 @@ fn columns_survive_the_round_trip() {
 #[test]
 fn append_is_the_same_as_pushing_one_by_one() {
     let plain: Batch = [(None::<&str>, "x"), (None, "y")].into_iter().collect();
-    for (left, right) in [(mixed(), plain.clone()), (plain.clone(), mixed()), (mixed(), mixed()), (plain.clone(), plain)] {
+    for (left, right) in
+        [(mixed(), plain.clone()), (plain.clone(), mixed()), (mixed(), mixed()), (plain.clone(), plain)]
+    {
         let mut joined = left.clone();
         joined.append(&right);
         let mut expected = records(&left);
@@ -70,6 +72,9 @@ fn columns_that_lie_are_refused() {
     assert!(matches!(refused(Columns { value_ends: vec![1, 1, 4, 7], ..base() }), BatchError::End { record: 3, .. }));
     assert!(matches!(refused(Columns { value_ends: vec![1, 1, 4, 5], ..base() }), BatchError::Rest { extra: 1, .. }));
     assert!(matches!(refused(Columns { timestamps: vec![1], ..base() }), BatchError::Length { entries: 1, .. }));
-    assert!(matches!(refused(Columns { key_ends: vec![NO_KEY, 2, 2, NO_KEY], ..base() }), BatchError::End { column: "key", .. }));
+    assert!(matches!(
+        refused(Columns { key_ends: vec![NO_KEY, 2, 2, NO_KEY], ..base() }),
+        BatchError::End { column: "key", .. }
+    ));
     assert!(matches!(refused(Columns { key_ends: vec![], ..base() }), BatchError::Rest { column: "key", .. }));
 }

@@ -146,12 +146,7 @@ impl<'s, 'r> Walk<'s, 'r> {
 
     /// Warns of keys that no alternative knows. Returns those that the schema forbids: Fluvio's own tools ignore
     /// such keys, so a file that has one must still run, and the connector never sees it.
-    fn foreign<'e>(
-        &mut self,
-        entries: &'e [Entry],
-        schemas: &[&'s Map<String, Value>],
-        path: &str,
-    ) -> Vec<&'e str> {
+    fn foreign<'e>(&mut self, entries: &'e [Entry], schemas: &[&'s Map<String, Value>], path: &str) -> Vec<&'e str> {
         let others = |schema: &&Map<String, Value>| {
             let more = schema.get("additionalProperties");
             schema.contains_key("patternProperties") || more.is_some_and(|more| *more != Value::Bool(false))

@@ -86,7 +86,10 @@ mod tests {
         let mut backoff = Backoff::new(policy);
         for full in [100, 200, 400, 800, 800, 800] {
             let wait = backoff.next(None).expect("without a limit there is always another attempt");
-            assert!(wait >= Duration::from_millis(full / 2) && wait <= Duration::from_millis(full), "{wait:?} of {full}");
+            assert!(
+                wait >= Duration::from_millis(full / 2) && wait <= Duration::from_millis(full),
+                "{wait:?} of {full}"
+            );
         }
         backoff.reset();
         assert!(backoff.next(None).expect("after a reset") <= Duration::from_millis(100));

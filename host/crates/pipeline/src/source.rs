@@ -166,9 +166,8 @@ fn run_stages(
 ) -> Result<(), PipelineError> {
     let mut stages = Isolating::new(stages);
     while let Some(Chunk { sequence, batch, cursor, unusable }) = chunks.blocking_recv() {
-        let applied = stages
-            .apply(batch)
-            .map_err(|fault| PipelineError::Stage { stage: fault.stage, reason: fault.reason })?;
+        let applied =
+            stages.apply(batch).map_err(|fault| PipelineError::Stage { stage: fault.stage, reason: fault.reason })?;
         progress.shaped_records.add(applied.batch.len() as u64);
         progress.refused_records.add(applied.refusals.len() as u64);
         progress.restarts.add(std::mem::take(&mut stages.renewals));
