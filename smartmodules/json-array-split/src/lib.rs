@@ -16,6 +16,8 @@
 //! quotes, so that it stays JSON) and with the key of the record it came from. An empty array makes no record. A
 //! record that is not JSON, or has something else than an array there, is refused.
 
+#![allow(clippy::needless_pass_by_value, reason = "the signature of `init` is the SmartModule ABI's")]
+
 use std::sync::OnceLock;
 
 use fluvio_smartmodule::dataplane::smartmodule::SmartModuleExtraParams;

@@ -22,6 +22,8 @@
 //! for a part of a string, an element of an array or a key of an object; `matches` takes a regular expression,
 //! which may match anywhere in a string. A record that is not JSON is refused.
 
+#![allow(clippy::needless_pass_by_value, reason = "the signature of `init` is the SmartModule ABI's")]
+
 use std::cmp::Ordering;
 use std::sync::OnceLock;
 

@@ -21,6 +21,8 @@
 //! the text they came with, so numbers and escapes don't change. Paths into arrays can be read (`items.0.id`), not
 //! written or dropped. The record's key stays. A record that is not a JSON object is refused.
 
+#![allow(clippy::needless_pass_by_value, reason = "the signature of `init` is the SmartModule ABI's")]
+
 mod tree;
 
 use std::sync::OnceLock;

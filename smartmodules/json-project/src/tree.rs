@@ -43,10 +43,10 @@ impl<'a> Object<'a> {
             return;
         }
         for (name, node) in &mut self.fields {
-            if name == step {
-                if let Some(object) = node.unfold() {
-                    object.remove(rest);
-                }
+            if name == step
+                && let Some(object) = node.unfold()
+            {
+                object.remove(rest);
             }
         }
     }

@@ -81,18 +81,12 @@ fn records(values: &[&str]) -> RecordSet<RawRecords> {
 }
 
 fn produce_request(entries: Vec<(&str, u32, RecordSet<RawRecords>)>) -> DefaultProduceRequest {
-    let topics = entries.into_iter().map(|(topic, partition, records)| {
-        let mut entry = DefaultPartitionRequest::default();
-        entry.partition_index = partition;
-        entry.records = records;
-        let mut request = DefaultTopicRequest::default();
-        request.name = topic.to_owned();
-        request.partitions = vec![entry];
-        request
+    let topics = entries.into_iter().map(|(topic, partition_index, records)| DefaultTopicRequest {
+        name: topic.to_owned(),
+        partitions: vec![DefaultPartitionRequest { partition_index, records }],
+        ..Default::default()
     });
-    let mut request = DefaultProduceRequest::default();
-    request.topics = topics.collect();
-    request
+    DefaultProduceRequest { topics: topics.collect(), ..Default::default() }
 }
 
 fn answers(response: &ProduceResponse) -> Vec<(ErrorCode, i64)> {

@@ -209,7 +209,7 @@ mod tests {
         let path = dir.path().join("cats.cursor");
         let text = fs::read_to_string(&path).expect("it was just written");
         let flipped = text.replacen("\"crc32\":", "\"crc32\":1", 1);
-        for bad in [&b""[..], b"{", b"\xff\xfe", text[..text.len() / 2].as_bytes(), flipped.as_bytes()] {
+        for bad in [&b""[..], b"{", b"\xff\xfe", &text.as_bytes()[..text.len() / 2], flipped.as_bytes()] {
             fs::write(&path, bad).expect("write");
             let error = store.load().await.expect_err("damage must be noticed").to_string();
             assert!(error.contains("cats.cursor is damaged"), "{error}");

@@ -88,14 +88,21 @@ fn compare(names: &[&str], count: usize, size: usize) -> Result<()> {
     let mut guest = bare::Guest::new(&wasm(names[0])?, &batch)?;
     let (mut exacts, mut coarses, mut theirs, mut bares) = (vec![], vec![], vec![], vec![]);
     for _ in 0..ROUNDS {
-        exacts.push(time(count, || Ok(drop(black_box(exact.apply(&batch, 0, NOW)?))))?);
-        coarses.push(time(count, || Ok(drop(black_box(coarse.apply(&batch, 0, NOW)?))))?);
+        exacts.push(time(count, || {
+            black_box(exact.apply(&batch, 0, NOW)?);
+            Ok(())
+        })?);
+        coarses.push(time(count, || {
+            black_box(coarse.apply(&batch, 0, NOW)?);
+            Ok(())
+        })?);
         // a fresh one each round: it leaks until it dies
         let mut chain = published(&reference, names)?;
         theirs.push(time(count, || {
             let mut input = SmartModuleInput::try_from_records(records.clone(), 22)?;
             input.set_base_timestamp(NOW);
-            Ok(drop(black_box(chain.process(input)?)))
+            black_box(chain.process(input)?);
+            Ok(())
         })?);
         bares.push(time(count, || guest.call())?);
     }

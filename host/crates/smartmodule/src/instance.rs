@@ -161,7 +161,7 @@ impl Instance {
 
     /// Gives an output's memory back to the guest's allocator, if that is known to be safe. An instance whose
     /// `dealloc` fails is lost.
-    pub(crate) fn free(&mut self, output: Range<usize>) -> Result<(), Error> {
+    pub(crate) fn free(&mut self, output: &Range<usize>) -> Result<(), Error> {
         arm(&mut self.store, self.timeout);
         let freed = self.reclaim.output(&mut self.store, self.memory, output);
         freed.map_err(|error| failure(&self.module, Call::Transform, self.timeout, &error))

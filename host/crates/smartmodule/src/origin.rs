@@ -32,7 +32,7 @@ pub(crate) fn must_go_singly(kind: Kind, input: &Records, tracking: Tracking) ->
 /// Which record of the input the guest refused.
 pub(crate) fn find_failed(
     input: &Records,
-    range: Range<usize>,
+    range: &Range<usize>,
     kind: Kind,
     output: &Output<'_>,
     refused: &Refused<'_>,
@@ -62,8 +62,8 @@ pub(crate) fn find_failed(
 /// Adds the outputs of one call, each with where it came from. `done` are the inputs that went through.
 pub(crate) fn take_over(
     input: &Records,
-    done: Range<usize>,
-    range: Range<usize>,
+    done: &Range<usize>,
+    range: &Range<usize>,
     kind: Kind,
     read: &Output<'_>,
     output: &mut Records,
@@ -71,7 +71,7 @@ pub(crate) fn take_over(
     let successes = &read.successes;
     let paired = kind != Kind::ArrayMap && successes.len() == done.len();
     let matched = match kind {
-        Kind::Filter | Kind::FilterMap if !paired && input.is_ascending() => match_deltas(input, &done, read),
+        Kind::Filter | Kind::FilterMap if !paired && input.is_ascending() => match_deltas(input, done, read),
         _ => None,
     };
     // Not known: the last it can have come from, so that nobody takes it for done too early.

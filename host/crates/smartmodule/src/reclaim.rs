@@ -99,7 +99,7 @@ impl Reclaim {
         &mut self,
         store: &mut Store<State>,
         memory: Memory,
-        output: Range<usize>,
+        output: &Range<usize>,
     ) -> wasmtime::Result<()> {
         match self {
             Self::Off => Ok(()),
@@ -118,7 +118,7 @@ impl Reclaim {
             }
             Self::Watching { dealloc, seen } => {
                 let data = memory.data(&*store);
-                let Some(new) = Seen::of(data, &output) else {
+                let Some(new) = Seen::of(data, output) else {
                     *self = Self::Off;
                     return Ok(());
                 };
@@ -166,7 +166,7 @@ impl Seen {
 /// The size word and the size of the dlmalloc chunk whose payload starts at `pointer`, if one does: in use, and
 /// known as such to the chunk behind it.
 fn chunk(data: &[u8], pointer: u32) -> Option<(u32, u32)> {
-    if pointer % 8 != 0 {
+    if !pointer.is_multiple_of(8) {
         return None;
     }
     let header = word(data, pointer.checked_sub(4)?)?;

@@ -161,7 +161,7 @@ impl Runner {
                 step
             };
             let end = input.fitting(start, most, CALL_BYTES);
-            match self.call(input, start..end, output, origin) {
+            match self.call(input, &(start..end), output, origin) {
                 Ok(None) => {
                     start = end;
                     if !singly {
@@ -169,7 +169,7 @@ impl Runner {
                     }
                 }
                 Ok(Some((failed, reason))) => {
-                    refusals.push(self.refusal(input, failed, reason));
+                    refusals.push(self.refusal(input, failed, &reason));
                     start = failed + 1;
                     step = 1;
                 }
@@ -188,7 +188,7 @@ impl Runner {
     fn call(
         &mut self,
         input: &Records,
-        range: Range<usize>,
+        range: &Range<usize>,
         output: &mut Records,
         origin: &Origin,
     ) -> Result<Option<(usize, String)>, Error> {
@@ -209,13 +209,13 @@ impl Runner {
         let failed = match &read.refused {
             None => None,
             Some(refused) => {
-                Some(origin::find_failed(input, range.clone(), kind, &read, refused, origin).ok_or_else(|| {
+                Some(origin::find_failed(input, range, kind, &read, refused, origin).ok_or_else(|| {
                     instance.breach(Call::Transform, "it refuses a record that it was not given".to_owned())
                 })?)
             }
         };
         let done = failed.unwrap_or(range.end);
-        origin::take_over(input, range.start..done, range.clone(), kind, &read, output);
+        origin::take_over(input, &(range.start..done), range, kind, &read, output);
         if let Some(value) = read.accumulator {
             self.accumulator.clear();
             self.accumulator.extend_from_slice(value);
@@ -226,7 +226,7 @@ impl Runner {
                 history.push(&input.get(index), origin.base_offset, origin.base_timestamp);
             }
         }
-        if let Err(error) = instance.free(returned) {
+        if let Err(error) = instance.free(&returned) {
             tracing::warn!(module = self.stage.module.name(), %error, "the SmartModule can't free its own memory");
             self.reclaim = false;
             self.instance = None;
@@ -234,13 +234,13 @@ impl Runner {
         Ok(refusal)
     }
 
-    fn refusal(&self, input: &Records, failed: usize, reason: String) -> Refusal {
+    fn refusal(&self, input: &Records, failed: usize, reason: &str) -> Refusal {
         let record = input.get(failed);
         Refusal {
             index: input.source(failed),
             stage: self.index,
             module: self.stage.module.name().to_owned(),
-            reason: without_location(&reason),
+            reason: without_location(reason),
             key: record.key.map(<[u8]>::to_vec),
             value: record.value.to_vec(),
         }
@@ -279,10 +279,10 @@ impl Runner {
             }
             started => started,
         }?;
-        if let Some(history) = &mut self.history {
-            if let Some((base_offset, base_timestamp)) = history.replay(&mut self.scratch) {
-                show(&mut instance, &self.scratch, base_offset, base_timestamp)?;
-            }
+        if let Some(history) = &mut self.history
+            && let Some((base_offset, base_timestamp)) = history.replay(&mut self.scratch)
+        {
+            show(&mut instance, &self.scratch, base_offset, base_timestamp)?;
         }
         self.calls = 0;
         // An instance that needs much from the start (what it looked back at, say) is given a quarter more,

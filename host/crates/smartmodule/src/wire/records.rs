@@ -58,9 +58,9 @@ impl Records {
 
     /// Where the records of `range` lie in the bytes.
     fn span(&self, range: Range<usize>) -> Range<usize> {
-        let start = if range.start == 0 { 0 } else { self.ends[range.start - 1] };
-        let end = if range.end == 0 { 0 } else { self.ends[range.end - 1] };
-        start..end.max(start)
+        let Range { start, end } = range;
+        let before = |index: usize| if index == 0 { 0 } else { self.ends[index - 1] };
+        before(start)..before(end.max(start))
     }
 
     /// The encoded records of `range`, without their count.

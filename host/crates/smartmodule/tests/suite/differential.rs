@@ -110,8 +110,8 @@ fn ours(chain: &mut Chain, batch: &Batch, base_offset: i64) -> Outcome {
     Outcome { batch: applied.batch, sources: applied.sources, refusals: refusals.collect() }
 }
 
-fn rows(batch: &Batch) -> Vec<(Option<&[u8]>, &[u8], Option<i64>)> {
-    batch.iter().map(|record| (record.key, record.value, record.timestamp)).collect()
+fn rows(batch: &Batch) -> Vec<host_batch::RecordRef<'_>> {
+    batch.iter().collect()
 }
 
 fn compare(stages: Stages) {
