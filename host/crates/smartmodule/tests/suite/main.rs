@@ -4,6 +4,7 @@
 
 mod cache;
 mod differential;
+mod foreign;
 mod hostile;
 mod library;
 mod memory;

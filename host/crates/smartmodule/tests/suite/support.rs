@@ -17,11 +17,15 @@ pub fn engine() -> &'static Engine {
     &ENGINE
 }
 
+/// Where everything built is left.
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../target")), PathBuf::from)
+}
+
 /// The wasm of a module built by `just guests`.
 pub fn wasm(name: &str) -> Vec<u8> {
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../target")), PathBuf::from);
-    let path = target.join("smartmodules").join(name).with_extension("wasm");
+    let path = target().join("smartmodules").join(name).with_extension("wasm");
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}; run `just guests` first", path.display()))
 }
 
