@@ -40,7 +40,8 @@ _install folder triple +names:
 
 # every test: unit, property, differential, end to end, examples in the documentation
 test: guests
-    cargo build
+    # binaries and tests in one build: apart, they would differ in features, and everything would be built twice
+    cargo build --bins --tests
     just _run_tests
     cargo test --doc --quiet
 
@@ -49,12 +50,8 @@ _run_tests:
 
 # the end-to-end tests that take minutes: a million records, 20 kills
 test-long: guests
-    cargo build
-    cargo test -p e2e --test long -- --ignored --nocapture --test-threads 1
-
-# any published SmartModule against the reference engine: `just test-smartmodules DIR`
-test-smartmodules dir:
-    HOST_SMARTMODULES={{ absolute_path(dir) }} cargo test -p host-smartmodule --test suite foreign -- --nocapture
+    cargo build --bins --tests
+    cargo test --test long -- --ignored --nocapture --test-threads 1
 
 # formatting and lints
 lint: setup
