@@ -21,9 +21,10 @@ async fn read_backlog(cut_responses: bool, batch_size: usize) -> (usize, usize) 
     create_topic(&client, "backlog", 1).await;
     let config = TopicProducerConfigBuilder::default()
         .batch_size(batch_size)
-        .linger(Duration::from_millis(50))
+        .linger(Duration::from_secs(30))
         .build()
         .expect("a configuration");
+    // Batches go out when they are full, and the last one when it is flushed.
     let producer = client.topic_producer_with_config("backlog", config).await.expect("a producer");
     produce(&producer, 0..RECORDS).await;
 

@@ -16,7 +16,7 @@
 //! * A record that a stage refuses is never dropped in silence: the error policy decides, and whatever it
 //!   decides is counted and logged.
 //! * Order is kept: one reader, one thread of stages, one writer.
-//! * Memory is bounded: at most six batches are on their way at any time.
+//! * Memory is bounded: what is on its way is at most eight times what one read may return.
 //! * Nothing here knows how an end is made: a source, a stage, a topic and a store for cursors are the
 //!   traits in [`ends`], and the tests run the loops on ends that fail on purpose.
 

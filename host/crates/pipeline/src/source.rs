@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use host_batch::Batch;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::ends::{Applied, Checkpoint, OpenSource, Output, Stages};
 use crate::stages::Isolating;
@@ -147,7 +148,8 @@ impl SourceRun {
             shaped,
             durable: durable_tx,
         };
-        let writer = tokio::spawn(writer.run());
+        // Whoever drops this run drops the writer with it: nobody may write behind the back of the next one.
+        let writer = AbortOnDropHandle::new(tokio::spawn(writer.run()));
         let stages = tokio::task::spawn_blocking(move || run_stages(stages, chunks, &to_writer, &progress));
         let read = reader.run(cursor).await;
 

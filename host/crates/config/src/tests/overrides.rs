@@ -79,8 +79,8 @@ fn problems_name_the_flag() {
     let schema = json!({"properties": {"count": {"type": "integer"}, "name": {"type": "string"}}, "additionalProperties": false});
     assert_eq!(
         without_file(&[("count", "many"), ("nome", "x")], &schema).expect_err("refused").to_string(),
-        "--set count=many: `http.count` is `many`, expected a whole number\n\
-         --set nome=x: unknown key `nome` in `http`\n  help: did you mean `name`?"
+        "--set nome=x: unknown key `nome` in `http`\n  help: did you mean `name`?\n\
+         --set count=many: `http.count` is `many`, expected a whole number"
     );
     let error =
         |sets: &[(&str, &str)]| with_file("http: {a: x, l: [1]}\n", sets, &json!({})).expect_err("refused").to_string();

@@ -151,6 +151,7 @@ struct Case {
     on_error: OnError,
     delay: Duration,
     retry: RetryPolicy,
+    max_bytes: u32,
 }
 
 impl Default for Case {
@@ -165,6 +166,7 @@ impl Default for Case {
             on_error: OnError::Stop,
             delay: Duration::ZERO,
             retry,
+            max_bytes: 1 << 20,
         }
     }
 }
@@ -183,6 +185,7 @@ impl Case {
                 connector: "counting".into(),
                 on_error: self.on_error,
                 retry: self.retry,
+                max_bytes: self.max_bytes,
                 ..Settings::default()
             },
             progress: Arc::default(),
@@ -296,7 +299,13 @@ async fn what_retrying_cannot_mend_ends_the_run() {
 async fn a_slow_topic_stops_the_source_and_keeps_it_served() {
     let world = Arc::<World>::default();
     let stop = CancellationToken::new();
-    let case = Case { world: world.clone(), count: 1_000, delay: Duration::from_millis(2_500), ..Case::default() };
+    let case = Case {
+        world: world.clone(),
+        count: 1_000,
+        delay: Duration::from_millis(1_200),
+        max_bytes: 1,
+        ..Case::default()
+    };
     let run = tokio::spawn(case.build(stop.clone()).run());
     tokio::time::sleep(Duration::from_millis(2_000)).await;
     assert!(*world.furthest_read.lock().expect("lock") <= 7 * 8, "reading must stop when nothing gets through");
