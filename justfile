@@ -53,6 +53,10 @@ test-long: guests
     cargo build --bins --tests
     cargo test --test long -- --ignored --nocapture --test-threads 1
 
+# any published SmartModule against the reference engine: `just test-smartmodules DIR`
+test-smartmodules dir:
+    HOST_SMARTMODULES={{ absolute_path(dir) }} cargo test -p host-smartmodule --test suite foreign -- --nocapture
+
 # formatting and lints
 lint: setup
     cargo fmt --all --check
