@@ -4,7 +4,7 @@
 //! first and becomes visible after; changes are made one after the other. Each has a revision, so that a
 //! watching client is sent what changed since it was told last, and not everything that exists.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
@@ -100,9 +100,7 @@ impl Catalog {
         for topic in loaded.topics {
             let (spec, ids): (TopicSpec, Vec<u64>) =
                 decode(&topic.value).ok_or_else(|| damaged("topic", &topic.name))?;
-            let extent = |id| store.extent(id);
-            let topic = make_topic(topic.name, spec, &ids, 0, extent)
-                .map_err(|source| Error::Format { path: folder.to_owned(), reason: source.to_string() })?;
+            let topic = make_topic(topic.name, spec, &ids, 0, &loaded.extents);
             state.topics.insert(topic.name.clone(), Arc::new(topic));
         }
         for (name, value) in loaded.smartmodules {
@@ -222,8 +220,7 @@ impl Catalog {
         };
         self.store.change(change).await.map_err(CatalogError::Store)?;
         let revision = *self.revision.borrow() + 1;
-        let topic =
-            make_topic(name.clone(), spec, &ids, revision, |_| Ok(Extent::default())).map_err(CatalogError::Store)?;
+        let topic = make_topic(name.clone(), spec, &ids, revision, &HashMap::new());
         let mut state = self.write();
         state.topics.insert(name, Arc::new(topic));
         self.revision.send_replace(revision);
@@ -298,19 +295,14 @@ fn system_topic() -> Topic {
     }
 }
 
-fn make_topic(
-    name: String,
-    spec: TopicSpec,
-    ids: &[u64],
-    revision: u64,
-    extent: impl Fn(u64) -> Result<Extent, StoreError>,
-) -> Result<Topic, StoreError> {
-    let mut partitions = Vec::with_capacity(ids.len());
-    for (index, id) in (0_u32..).zip(ids) {
+fn make_topic(name: String, spec: TopicSpec, ids: &[u64], revision: u64, extents: &HashMap<u64, Extent>) -> Topic {
+    let partitions = (0_u32..).zip(ids).map(|(index, id)| {
         let key = ReplicaKey::new(name.as_str(), index);
-        partitions.push(Arc::new(Partition::new(*id, key, extent(*id)?)));
-    }
-    Ok(Topic { name, spec, partitions, revision })
+        let extent = extents.get(id).copied().unwrap_or_default();
+        Arc::new(Partition::new(*id, key, extent))
+    });
+    let partitions = partitions.collect();
+    Topic { name, spec, partitions, revision }
 }
 
 fn summarize(name: String, spec: &SmartModuleSpec) -> SmartModule {

@@ -302,3 +302,22 @@ async fn deletes_old_records_by_age_and_by_size() {
         still_works(&broker, &client, "short", 50_000).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stops_although_a_client_does_not_read() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let broker = start(folder.path()).await;
+    let client = connect(&broker).await;
+    create_topic(&client, "stuck", 1).await;
+    let mut bare = Bare::connect(broker.unit_address()).await;
+    let value = "x".repeat(1_000_000);
+    for _ in 0..30 {
+        bare.ask(produce_request(vec![("stuck", 0, records(&[&value]))])).await;
+    }
+    let mut request = fetch("stuck", 0);
+    request.max_bytes = 30_000_000;
+    bare.send(request).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let stopping = tokio::time::timeout(Duration::from_secs(20), broker.stop());
+    stopping.await.expect("in time").expect("the broker stops");
+}

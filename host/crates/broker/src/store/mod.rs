@@ -8,6 +8,7 @@
 //! An I/O error or a full disk refuses what was waiting, with an error that reaches its producers, and
 //! nothing of it becomes visible. The store then goes on: it is opened again as soon as that is possible.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,8 +18,9 @@ use std::thread::JoinHandle;
 
 use fluvio_protocol::link::ErrorCode;
 use fluvio_protocol::record::ReplicaKey;
-use redb::{Database, Error as DatabaseError, ReadableDatabase, ReadableTable};
+use redb::{Database, Error as DatabaseError, ReadableDatabase, ReadableTable, RepairSession};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tracing::info;
 
 use crate::batch::CheckedBatch;
 use crate::error::Error;
@@ -235,8 +237,17 @@ impl Shared {
 fn open_database(medium: &dyn Medium, sync: bool) -> Result<Open, DatabaseError> {
     let off = Arc::new(AtomicBool::new(false));
     let backend = Switched::new(medium.open()?, Arc::clone(&off), sync);
-    let database = Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend)?;
+    let database = Database::builder()
+        .set_cache_size(CACHE_BYTES)
+        .set_repair_callback(report_repair)
+        .create_with_backend(backend)?;
     Ok(Open { database, off })
+}
+
+/// Tells why a start takes its time: a store that was not closed is read through once.
+fn report_repair(session: &mut RepairSession) {
+    let percent = (session.progress() * 100.0).round();
+    info!(percent, "checking the store, which was not closed");
 }
 
 /// How much of the store is kept in memory. Consumers mostly read what was just written, or all in a row.
@@ -247,6 +258,8 @@ const CACHE_BYTES: usize = 64 << 20;
 pub(crate) struct Loaded {
     pub topics: Vec<LoadedTopic>,
     pub smartmodules: Vec<(String, Vec<u8>)>,
+    /// What the partitions hold, by id.
+    pub extents: HashMap<u64, Extent>,
     /// The first partition id that was never used.
     pub next_partition: u64,
 }
@@ -362,8 +375,12 @@ impl Store {
             let name = name.value().to_owned();
             loaded.smartmodules.push((name, value.value().to_owned()));
         }
-        let partitions = read.open_table(layout::PARTITIONS)?;
-        let used = partitions.last()?.map_or(0, |(id, _)| id.value());
+        for entry in read.open_table(layout::PARTITIONS)?.iter()? {
+            let (id, row) = entry?;
+            let (start, end, bytes) = row.value();
+            loaded.extents.insert(id.value(), Extent { start, end, bytes, deleted: false });
+        }
+        let used = loaded.extents.keys().max().copied().unwrap_or(0);
         let dropped = read.open_table(layout::DROPPED)?;
         let dropped = dropped.last()?.map_or(0, |(id, _)| id.value());
         loaded.next_partition = used.max(dropped) + 1;

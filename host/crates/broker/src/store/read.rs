@@ -7,7 +7,7 @@ use bytes::Bytes;
 use redb::{ReadableDatabase, ReadableTable};
 
 use super::layout::{self, BLOCK_HEAD};
-use super::{Extent, Partition, Store, StoreError};
+use super::{Partition, Store, StoreError};
 use crate::batch::{self, StoredBatch};
 
 /// How a response is limited.
@@ -31,14 +31,6 @@ pub(crate) struct StoredOffset {
 }
 
 impl Store {
-    /// What the partition with this id holds, according to the disk.
-    pub(crate) fn extent(&self, id: u64) -> Result<Extent, StoreError> {
-        let read = self.shared.current().database.begin_read()?;
-        let partitions = read.open_table(layout::PARTITIONS)?;
-        let (start, end, bytes) = partitions.get(id)?.map_or((0, 0, 0), |row| row.value());
-        Ok(Extent { start, end, bytes, deleted: false })
-    }
-
     /// Reads from the batch that holds the offset `from`, up to the offset `end` or the limit.
     pub(crate) fn read(&self, partition: &Partition, from: i64, end: i64, limit: Limit) -> Result<Bytes, StoreError> {
         let id = partition.id;
