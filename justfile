@@ -42,8 +42,8 @@ _install folder triple +names:
 test: guests
     # binaries and tests in one build: apart, they would differ in features, and everything would be built twice
     cargo build --bins --tests
-    just _run_tests
     cargo test --doc --quiet
+    just _run_tests
 
 _run_tests:
     if command -v cargo-nextest > /dev/null; then cargo nextest run --no-fail-fast; else cargo test --no-fail-fast --lib --bins --tests; fi
