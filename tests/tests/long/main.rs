@@ -62,7 +62,7 @@ fn twenty_kills_in_a_million_records() {
     while kills < 20 {
         let mut run = world.host(line.split(' ')).start();
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        std::thread::sleep(Duration::from_millis(50 + (state >> 33) % 100));
+        std::thread::sleep(Duration::from_millis(35 + (state >> 33) % 45));
         if !run.is_running() {
             break;
         }
@@ -74,6 +74,7 @@ fn twenty_kills_in_a_million_records() {
     let total = seen.len() as u64;
     seen.sort_unstable();
     seen.dedup();
+    assert_eq!(kills, 20, "the run was over before the last kill");
     println!("{kills} kills, {} repeats", total - seen.len() as u64);
     assert_eq!(seen, (0..1_000_000).collect::<Vec<_>>());
     assert!(total - 1_000_000 <= kills * 80_000, "more repeats than eight batches a kill");
