@@ -35,6 +35,25 @@ pub struct Record {
     pub timestamp: Option<i64>,
 }
 
+/// One record, borrowed from a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordRef<'a> {
+    /// The key; `None` is not the same as empty.
+    pub key: Option<&'a [u8]>,
+    /// The value.
+    pub value: &'a [u8],
+    /// When it came to be, in milliseconds since 1970, when that is known.
+    pub timestamp: Option<i64>,
+}
+
+impl RecordRef<'_> {
+    /// A copy that stands on its own.
+    #[must_use]
+    pub fn to_record(self) -> Record {
+        Record { key: self.key.map(<[u8]>::to_vec), value: self.value.to_vec(), timestamp: self.timestamp }
+    }
+}
+
 impl Batch {
     /// An empty batch with room for `records` records of `bytes` bytes of values altogether.
     #[must_use]
@@ -90,24 +109,16 @@ impl Batch {
         self.close(key, None);
     }
 
+    /// The records in order.
+    #[must_use]
+    pub fn iter(&self) -> Records<'_> {
+        Records { batch: self, index: 0, value_start: 0, key_start: 0 }
+    }
+
     /// All records, copied out; for tests and small batches.
     #[must_use]
     pub fn records(&self) -> Vec<Record> {
-        let (mut value_start, mut key_start) = (0, 0);
-        (0..self.len())
-            .map(|index| {
-                let value_end = self.value_ends[index] as usize;
-                let value = self.values[value_start..value_end].to_vec();
-                value_start = value_end;
-                let key = self.key_ends.get(index).filter(|&&end| end != NO_KEY).map(|&end| {
-                    let key = self.keys[key_start..end as usize].to_vec();
-                    key_start = end as usize;
-                    key
-                });
-                let timestamp = self.timestamps.get(index).copied().filter(|&at| at >= 0);
-                Record { key, value, timestamp }
-            })
-            .collect()
+        self.iter().map(RecordRef::to_record).collect()
     }
 
     /// Ends the record whose value was just written.
@@ -132,6 +143,53 @@ impl Batch {
             None if self.timestamps.is_empty() => {}
             None => self.timestamps.push(-1),
         }
+    }
+}
+
+/// The records of a batch in order; see [`Batch::iter`].
+#[derive(Debug, Clone)]
+pub struct Records<'a> {
+    batch: &'a Batch,
+    index: usize,
+    value_start: usize,
+    key_start: usize,
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = RecordRef<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<RecordRef<'a>> {
+        let value_end = *self.batch.value_ends.get(self.index)? as usize;
+        let value = &self.batch.values[self.value_start..value_end];
+        self.value_start = value_end;
+        let key = match self.batch.key_ends.get(self.index) {
+            None | Some(&NO_KEY) => None,
+            Some(&end) => {
+                let key = &self.batch.keys[self.key_start..end as usize];
+                self.key_start = end as usize;
+                Some(key)
+            }
+        };
+        let timestamp = self.batch.timestamps.get(self.index).copied().filter(|&at| at >= 0);
+        self.index += 1;
+        Some(RecordRef { key, value, timestamp })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.batch.len() - self.index;
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for Records<'_> {}
+
+impl<'a> IntoIterator for &'a Batch {
+    type Item = RecordRef<'a>;
+    type IntoIter = Records<'a>;
+
+    fn into_iter(self) -> Records<'a> {
+        self.iter()
     }
 }
 

@@ -8,3 +8,33 @@ wit_bindgen::generate!({
     pub_export_macro: true,
     export_macro_name: "export_source_component",
 });
+
+/// The sink's world, with the types of the source's.
+pub mod sink {
+    wit_bindgen::generate!({
+        path: "wit",
+        world: "sink-connector",
+        pub_export_macro: true,
+        export_macro_name: "export_sink_component",
+        with: {
+            "wasi:logging/logging@0.1.0-draft": super::wasi::logging::logging,
+            "fluvio:connector/metrics@0.1.0": super::fluvio::connector::metrics,
+            "fluvio:connector/types@0.1.0": super::fluvio::connector::types,
+        },
+    });
+}
+
+/// The transform's world, with the types of the source's.
+pub mod transform {
+    wit_bindgen::generate!({
+        path: "wit",
+        world: "transform-connector",
+        pub_export_macro: true,
+        export_macro_name: "export_transform_component",
+        with: {
+            "wasi:logging/logging@0.1.0-draft": super::wasi::logging::logging,
+            "fluvio:connector/metrics@0.1.0": super::fluvio::connector::metrics,
+            "fluvio:connector/types@0.1.0": super::fluvio::connector::types,
+        },
+    });
+}

@@ -1,10 +1,12 @@
 //! Write connectors for `host` in Rust.
 //!
 //! A connector is a WebAssembly component that speaks one foreign protocol; `host` does everything else:
-//! Fluvio, SmartModules, retries, checkpoints, the sandbox. An author implements [`Source`], calls
-//! [`export_source!`], and builds with `cargo build --target wasm32-wasip2`, crate type `cdylib`.
+//! Fluvio, SmartModules, retries, checkpoints, the sandbox. An author implements [`Source`], [`Sink`] or
+//! [`Transform`], calls [`export_source!`], [`export_sink!`] or [`export_transform!`], and builds with
+//! `cargo build --target wasm32-wasip2`, crate type `cdylib`.
 //!
-//! * [`Source`] is the trait; [`Batch`] takes records, [`Outcome`] carries them to the host.
+//! * [`Batch`] holds records; an [`Outcome`] carries them from a source to the host, a [`Delivery`] from the
+//!   host to a sink, [`Applied`] out of a transform.
 //! * [`Error`] has one constructor for each thing that the host can do about a failure.
 //! * [`http`] and [`mod@time`] are what WASI offers, in plain blocking form; every wait can be bounded, since a
 //!   reader must return within [`Limit::max_wait`].
@@ -27,16 +29,20 @@ pub mod log;
 pub mod metrics;
 mod platform;
 pub mod retry;
+mod sink;
 mod source;
 #[cfg(not(target_os = "wasi"))]
 pub mod testing;
 pub mod time;
+mod transform;
 pub mod units;
 
-pub use batch::{Batch, NO_KEY, Record};
+pub use batch::{Batch, NO_KEY, Record, RecordRef};
 pub use check::{Check, CheckBuilder, Step};
 pub use error::{Error, ErrorKind, Result};
+pub use sink::{Delivered, Delivery, Failure, Sink};
 pub use source::{Dataset, Limit, Outcome, Source, Spec};
+pub use transform::{Applied, Refusal, Transform};
 
 /// The example of the readme, kept working.
 #[cfg(doctest)]

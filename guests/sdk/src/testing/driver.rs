@@ -1,4 +1,4 @@
-//! Drives a source as the host does.
+//! Drives a source, a sink or a transform as the host does.
 
 use std::time::Duration;
 
@@ -6,8 +6,10 @@ use serde_json::Value;
 
 use crate::batch::{Batch, Record};
 use crate::error::Result;
-use crate::export::Reader;
+use crate::export::{Reader, Stage, Writer};
+use crate::sink::{Delivery, Failure, Sink};
 use crate::source::{Limit, Source};
+use crate::transform::{Applied, Transform};
 
 /// A source under test, opened from JSON and asked for records as the host asks.
 ///
@@ -97,5 +99,74 @@ impl<S: Source> SourceDriver<S> {
     /// What the source returns.
     pub fn commit(&mut self, cursor: &[u8]) -> Result<()> {
         self.reader.acknowledge(cursor)
+    }
+}
+
+/// A sink under test, opened from JSON and handed records as the host hands them.
+///
+/// ```no_run
+/// # use connector_sdk::{Sink, testing::SinkDriver};
+/// # fn test<MySink: Sink>() -> connector_sdk::Result<()> {
+/// let mut driver = SinkDriver::<MySink>::open(serde_json::json!({"endpoint": "http://a.example"}))?;
+/// let failures = driver.write(["one", "two"].into_iter().collect())?;
+/// assert!(failures.is_empty());
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct SinkDriver<S> {
+    writer: Writer<S>,
+    next_offset: i64,
+}
+
+impl<S: Sink> SinkDriver<S> {
+    /// Opens the sink with this section of a configuration.
+    ///
+    /// # Errors
+    /// What the sink returns, and `config` when the section does not fit.
+    #[expect(clippy::needless_pass_by_value, reason = "tests pass `json!` literals")]
+    pub fn open(config: Value) -> Result<Self> {
+        Ok(Self { writer: Writer::start(&config.to_string())?, next_offset: 0 })
+    }
+
+    /// Hands over records of partition 0 of the topic `test`, with offsets that count on from write to write.
+    ///
+    /// # Errors
+    /// What the sink returns.
+    pub fn write(&mut self, batch: Batch) -> Result<Vec<Failure>> {
+        let first = self.next_offset;
+        self.next_offset += batch.len() as i64;
+        let offsets = (first..self.next_offset).collect();
+        self.deliver(&Delivery { batch, topic: "test".to_owned(), partition: 0, offsets })
+    }
+
+    /// Hands over this very delivery.
+    ///
+    /// # Errors
+    /// What the sink returns.
+    pub fn deliver(&mut self, delivery: &Delivery) -> Result<Vec<Failure>> {
+        self.writer.deliver(delivery)
+    }
+}
+
+/// A transform under test, opened from JSON.
+#[derive(Debug)]
+pub struct TransformDriver<T>(Stage<T>);
+
+impl<T: Transform> TransformDriver<T> {
+    /// Opens the transform with what would stand under `with`.
+    ///
+    /// # Errors
+    /// What the transform returns, and `config` when the configuration does not fit.
+    #[expect(clippy::needless_pass_by_value, reason = "tests pass `json!` literals")]
+    pub fn open(config: Value) -> Result<Self> {
+        Stage::start(&config.to_string()).map(Self)
+    }
+
+    /// Puts a batch through.
+    ///
+    /// # Errors
+    /// What the transform returns.
+    pub fn apply(&mut self, batch: &Batch) -> Result<Applied> {
+        self.0.put_through(batch)
     }
 }

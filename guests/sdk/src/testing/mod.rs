@@ -2,8 +2,8 @@
 //!
 //! [`Harness::install`] puts a stand-in under the SDK for the current thread: clocks that move only when
 //! somebody waits, canned HTTP answers, and a record of what was asked, logged and measured.
-//! [`SourceDriver`] then drives a [`Source`](crate::Source) through the very code that a component uses,
-//! JSON in and JSON out.
+//! [`SourceDriver`], [`SinkDriver`] and [`TransformDriver`] then drive what an author wrote through the very
+//! code that a component uses, JSON in and JSON out.
 //!
 //! ```
 //! use std::time::Duration;
@@ -28,7 +28,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-pub use driver::{ReadOutcome, SourceDriver};
+pub use driver::{ReadOutcome, SinkDriver, SourceDriver, TransformDriver};
 pub use reply::Reply;
 
 use crate::error::{Error, Result};
