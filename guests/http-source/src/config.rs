@@ -2,12 +2,11 @@
 
 use connector_sdk::config::Secret;
 use connector_sdk::http::{Request, Timeouts};
+use connector_sdk::json::Pointer;
 use connector_sdk::units::{ByteSize, Duration};
 use connector_sdk::{Error, Result, warn};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use crate::pointer::Pointer;
 
 /// What is asked for, how often, and what becomes of the answer.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]

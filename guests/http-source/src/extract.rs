@@ -22,12 +22,12 @@ use std::ops::Range;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use connector_sdk::http::{Headers, reason};
+use connector_sdk::json::{Found, Pointer, compact, string_length};
 use connector_sdk::{Batch, Error, Limit, Result};
 use encoding_rs::{Encoding, UTF_8};
 use serde::Serialize;
 
 use crate::config::{Config, OutputParts, OutputType};
-use crate::pointer::{Found, Pointer};
 use crate::protocol::{Answer, Head};
 
 const VERSION: &str = "HTTP/1.1";
@@ -336,32 +336,6 @@ fn json_headers(headers: &Headers) -> BTreeMap<&str, JsonHeader<'_>> {
         }
     }
     map
-}
-
-/// Appends JSON without the white space between tokens. The text is known to be JSON.
-fn compact(json: &[u8], out: &mut Vec<u8>) {
-    let mut rest = json;
-    while let Some(at) = rest.iter().position(|byte| matches!(byte, b'"' | b' ' | b'\t' | b'\n' | b'\r')) {
-        out.extend_from_slice(&rest[..at]);
-        rest = &rest[at..];
-        let length = if rest[0] == b'"' { string_length(rest) } else { 0 };
-        out.extend_from_slice(&rest[..length]);
-        rest = &rest[length.max(1)..];
-    }
-    out.extend_from_slice(rest);
-}
-
-/// How long the string is that the text begins with, quotes included.
-fn string_length(json: &[u8]) -> usize {
-    let mut index = 1;
-    while index < json.len() {
-        match json[index] {
-            b'"' => return index + 1,
-            b'\\' => index += 2,
-            _ => index += 1,
-        }
-    }
-    json.len()
 }
 
 #[cfg(test)]

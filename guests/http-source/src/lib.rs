@@ -15,7 +15,6 @@
 
 mod config;
 mod extract;
-mod pointer;
 mod protocol;
 mod schedule;
 mod stream;

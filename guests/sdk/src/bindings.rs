@@ -38,3 +38,18 @@ pub mod transform {
         },
     });
 }
+
+/// TLS, which the crate `wasip2` does not have; the streams are its own.
+#[cfg(target_os = "wasi")]
+pub(crate) mod tls {
+    wit_bindgen::generate!({
+        path: "tls",
+        world: "tls",
+        with: {
+            "wasi:io/error@0.2.12": wasip2::io::error,
+            "wasi:io/poll@0.2.12": wasip2::io::poll,
+            "wasi:io/streams@0.2.12": wasip2::io::streams,
+        },
+        generate_all,
+    });
+}

@@ -8,11 +8,12 @@
 //! * [`Batch`] holds records; an [`Outcome`] carries them from a source to the host, a [`Delivery`] from the
 //!   host to a sink, [`Applied`] out of a transform.
 //! * [`Error`] has one constructor for each thing that the host can do about a failure.
-//! * [`http`] and [`mod@time`] are what WASI offers, in plain blocking form; every wait can be bounded, since a
+//! * [`http`], [`net`] and [`mod@time`] are what WASI offers, in plain blocking form; every wait can be bounded, since a
 //!   reader must return within [`Limit::max_wait`].
-//! * [`units`] has durations and sizes as people write them in configuration files.
+//! * [`json`] finds its way through JSON text; [`units`] has durations and sizes as people write them in
+//!   configuration files.
 //! * [`retry`], [`log`](mod@log) and [`metrics`] do what their names say.
-//! * [`testing`] runs all of it natively, under plain `cargo test`: fake clock, canned HTTP.
+//! * [`testing`] runs all of it natively, under plain `cargo test`: fake clock, canned HTTP, scripted peers.
 //!
 //! Nothing here panics on what comes from outside; what fails returns an [`Error`].
 
@@ -25,8 +26,10 @@ mod error;
 #[doc(hidden)]
 pub mod export;
 pub mod http;
+pub mod json;
 pub mod log;
 pub mod metrics;
+pub mod net;
 mod platform;
 pub mod retry;
 mod sink;

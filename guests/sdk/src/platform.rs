@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::error::Result;
 use crate::http::{Exchange, Outgoing};
 use crate::log::Level;
+use crate::net::{Connect, Dial};
 use crate::time::Instant;
 
 /// One number for the host's metrics.
@@ -22,6 +23,8 @@ pub(crate) trait Platform {
     fn sleep(&self, wait: Duration);
     /// Starts one HTTP exchange: no redirects, no limits, those are the caller's.
     fn exchange(&self, request: &Outgoing) -> Result<Box<dyn Exchange>>;
+    /// Begins to connect; deadlines are the caller's.
+    fn connect(&self, to: &Connect) -> Result<Box<dyn Dial>>;
     fn log(&self, level: Level, context: &str, message: &str);
     fn measure(&self, name: &str, value: Measurement);
 }
@@ -46,6 +49,7 @@ pub(crate) mod native {
     use crate::error::{Error, Result};
     use crate::http::{Exchange, Outgoing};
     use crate::log::Level;
+    use crate::net::{Connect, Dial};
     use crate::time::Instant;
 
     thread_local! {
@@ -86,6 +90,10 @@ pub(crate) mod native {
             Err(Error::internal("there is no network outside of the host; tests use testing::Harness"))
         }
 
+        fn connect(&self, _to: &Connect) -> Result<Box<dyn Dial>> {
+            Err(Error::internal("there is no network outside of the host; tests use testing::Harness"))
+        }
+
         fn log(&self, level: Level, context: &str, message: &str) {
             eprintln!("{level:?} {context}: {message}");
         }
@@ -108,6 +116,7 @@ mod wasi {
     use crate::error::Result;
     use crate::http::{Exchange, Outgoing};
     use crate::log::Level;
+    use crate::net::{Connect, Dial};
     use crate::time::Instant;
 
     pub(crate) fn with<R>(f: impl FnOnce(&dyn Platform) -> R) -> R {
@@ -134,6 +143,10 @@ mod wasi {
 
         fn exchange(&self, request: &Outgoing) -> Result<Box<dyn Exchange>> {
             crate::http::wasi::start(request)
+        }
+
+        fn connect(&self, to: &Connect) -> Result<Box<dyn Dial>> {
+            crate::net::wasi::start(to)
         }
 
         fn log(&self, level: Level, context: &str, message: &str) {

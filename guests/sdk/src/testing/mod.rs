@@ -1,8 +1,8 @@
 //! A connector's logic under plain `cargo test`: no WebAssembly, no network, no waiting.
 //!
 //! [`Harness::install`] puts a stand-in under the SDK for the current thread: clocks that move only when
-//! somebody waits, canned HTTP answers, and a record of what was asked, logged and measured.
-//! [`SourceDriver`], [`SinkDriver`] and [`TransformDriver`] then drive what an author wrote through the very
+//! somebody waits, canned HTTP answers, the other ends of connections, and a record of what was asked,
+//! logged and measured. [`SourceDriver`], [`SinkDriver`] and [`TransformDriver`] then drive what an author wrote through the very
 //! code that a component uses, JSON in and JSON out.
 //!
 //! ```
@@ -21,6 +21,7 @@
 //! ```
 
 mod driver;
+mod peer;
 mod reply;
 
 use std::cell::RefCell;
@@ -29,11 +30,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 pub use driver::{ReadOutcome, SinkDriver, SourceDriver, TransformDriver};
+pub use peer::Peer;
 pub use reply::Reply;
 
 use crate::error::{Error, Result};
 use crate::http::{Exchange, Outgoing};
 use crate::log::Level;
+use crate::net::{Connect, Dial};
 use crate::platform::{Measurement, Platform, native};
 use crate::time::Instant;
 
@@ -87,6 +90,8 @@ struct World {
     unix_shift: RefCell<i64>,
     replies: RefCell<VecDeque<Reply>>,
     sent: RefCell<Vec<SentRequest>>,
+    peers: RefCell<VecDeque<Peer>>,
+    connects: RefCell<Vec<Connect>>,
     logs: RefCell<Vec<(Level, String)>>,
     metrics: RefCell<BTreeMap<String, Metric>>,
 }
@@ -110,6 +115,21 @@ impl Harness {
     /// `internal`.
     pub fn reply(&self, reply: Reply) {
         self.world.replies.borrow_mut().push_back(reply);
+    }
+
+    /// The other end of the next connection; several queue up. A connection that finds no peer fails with
+    /// kind `internal`.
+    #[must_use]
+    pub fn peer(&self) -> Peer {
+        let peer = Peer::default();
+        self.world.peers.borrow_mut().push_back(peer.clone());
+        peer
+    }
+
+    /// All attempts to connect so far.
+    #[must_use]
+    pub fn connects(&self) -> Vec<Connect> {
+        self.world.connects.borrow().clone()
     }
 
     /// Lets time pass, as if the host had been busy elsewhere.
@@ -187,6 +207,14 @@ impl Platform for World {
         match self.replies.borrow_mut().pop_front() {
             Some(reply) => reply.start(self.monotonic()),
             None => Err(Error::internal("the test has no answer for this request")),
+        }
+    }
+
+    fn connect(&self, to: &Connect) -> Result<Box<dyn Dial>> {
+        self.connects.borrow_mut().push(to.clone());
+        match self.peers.borrow_mut().pop_front() {
+            Some(peer) => Ok(peer.dial()),
+            None => Err(Error::internal("the test has no peer for this connection")),
         }
     }
 
