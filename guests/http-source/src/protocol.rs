@@ -4,16 +4,13 @@
 //! would be `config` (a 404, say) is `unreachable` once the endpoint has answered well, since then it is
 //! the server's state that passes, not the configuration that is wrong. 304 is an answer without news.
 
-use connector_sdk::http::{Call, Headers, Request, Response};
+use connector_sdk::http::{self, Call, Headers, Request, Response};
 use connector_sdk::time::{self, Instant};
 use connector_sdk::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
 /// How much of a refusal's body is read for the message.
 const EXPLANATION: usize = 16 << 10;
-
-/// How much of it is shown.
-const EXPLANATION_SHOWN: usize = 200;
 
 /// An answer without its body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,7 +147,7 @@ impl Endpoint {
                     // Whatever goes wrong while reading the reason, the refusal is the news.
                     return match response.collect(EXPLANATION, until) {
                         Ok(None) => Ok(()),
-                        Ok(Some(body)) => Err(explained(error.clone(), &body)),
+                        Ok(Some(body)) => Err(http::explain(error.clone(), &body)),
                         Err(_) => Err(error.clone()),
                     };
                 }
@@ -170,21 +167,5 @@ impl Endpoint {
             }
             Err(error) => Stage::Refused(response, error),
         }
-    }
-}
-
-/// Adds the beginning of a refusal's body to the message, when it is text.
-fn explained(error: Error, body: &[u8]) -> Error {
-    let text = String::from_utf8_lossy(body);
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if words.is_empty() || words.chars().any(|c| c == '\u{fffd}' || c.is_control()) {
-        return error;
-    }
-    let shown: String = words.chars().take(EXPLANATION_SHOWN).collect();
-    let rest = if shown.len() < words.len() { "…" } else { "" };
-    let with_words = Error::new(error.kind(), format!("{}: {shown}{rest}", error.message()));
-    match error.wait() {
-        Some(wait) => with_words.retry_after(wait),
-        None => with_words,
     }
 }

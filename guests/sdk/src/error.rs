@@ -93,6 +93,12 @@ impl Error {
         self
     }
 
+    /// Puts something behind the message.
+    pub(crate) fn add(mut self, words: impl Display) -> Self {
+        self.message = format!("{}{words}", self.message);
+        self
+    }
+
     /// Asks the host to wait so long before it tries again; only `unreachable` and `throttled` are retried.
     #[must_use]
     pub fn retry_after(mut self, wait: Duration) -> Self {

@@ -25,9 +25,18 @@ pub(crate) trait Platform {
     fn exchange(&self, request: &Outgoing) -> Result<Box<dyn Exchange>>;
     /// Begins to connect; deadlines are the caller's.
     fn connect(&self, to: &Connect) -> Result<Box<dyn Dial>>;
+    /// Waits until one of these exchanges may have got further, or the time. Even when that has passed it is
+    /// worth a call: a host may carry things on only while it is asked.
+    fn wait(&self, progress: &[Progress], until: Instant);
     fn log(&self, level: Level, context: &str, message: &str);
     fn measure(&self, name: &str, value: Measurement);
 }
+
+/// What tells that an exchange has got further: the host's pollables, or the time of a canned answer.
+#[cfg(target_os = "wasi")]
+pub(crate) type Progress = crate::http::wasi::Progress;
+#[cfg(not(target_os = "wasi"))]
+pub(crate) type Progress = Instant;
 
 #[cfg(target_os = "wasi")]
 pub(crate) use wasi::with;
@@ -45,7 +54,7 @@ pub(crate) mod native {
     use std::sync::LazyLock;
     use std::time::{Duration, Instant as StdInstant, SystemTime};
 
-    use super::{Measurement, Platform};
+    use super::{Measurement, Platform, Progress};
     use crate::error::{Error, Result};
     use crate::http::{Exchange, Outgoing};
     use crate::log::Level;
@@ -94,6 +103,10 @@ pub(crate) mod native {
             Err(Error::internal("there is no network outside of the host; tests use testing::Harness"))
         }
 
+        fn wait(&self, _progress: &[Progress], until: Instant) {
+            self.sleep(until - self.monotonic());
+        }
+
         fn log(&self, level: Level, context: &str, message: &str) {
             eprintln!("{level:?} {context}: {message}");
         }
@@ -110,7 +123,7 @@ mod wasi {
 
     use wasip2::clocks::{monotonic_clock, wall_clock};
 
-    use super::{Measurement, Platform};
+    use super::{Measurement, Platform, Progress};
     use crate::bindings::fluvio::connector::metrics;
     use crate::bindings::wasi::logging::logging;
     use crate::error::Result;
@@ -147,6 +160,10 @@ mod wasi {
 
         fn connect(&self, to: &Connect) -> Result<Box<dyn Dial>> {
             crate::net::wasi::start(to)
+        }
+
+        fn wait(&self, progress: &[Progress], until: Instant) {
+            crate::http::wasi::wait(progress, until);
         }
 
         fn log(&self, level: Level, context: &str, message: &str) {

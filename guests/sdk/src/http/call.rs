@@ -1,15 +1,15 @@
-//! A request on its way through redirects to an answer, and the answer's body. Everything here works in
-//! turns: each wait has an end, and what is not there yet is asked for again.
+//! A request on its way through redirects to an answer, in turns: each wait has an end, and what is not there
+//! yet is asked for again.
+
+use std::rc::Rc;
 
 use url::Url;
 
-use super::{Chunk, Exchange, Head, Headers, Outgoing, Request, Timeouts, place, status};
+use super::response::{Response, late};
+use super::{Chunk, Exchange, Head, Outgoing, Request, place};
 use crate::error::{Error, Result};
-use crate::platform;
+use crate::platform::{self, Progress};
 use crate::time::{self, Instant};
-
-/// How much is asked for in one piece; what the host hands over in one piece is no more.
-const PIECE: usize = 64 << 10;
 
 /// A request that was sent, until its answer has come.
 pub struct Call {
@@ -17,6 +17,7 @@ pub struct Call {
     exchange: Box<dyn Exchange>,
     redirects_left: u32,
     redirects: u32,
+    keep_method: bool,
     /// Where the first redirect came from.
     origin: Option<String>,
     deadline: Option<Instant>,
@@ -30,10 +31,11 @@ impl std::fmt::Debug for Call {
 
 impl Call {
     pub(super) fn start(request: Request) -> Result<Self> {
-        let Request { outgoing, redirects } = request;
+        let Request { outgoing, redirects, keep_method } = request;
         let deadline = outgoing.timeouts.total.map(|total| time::now() + total);
         let exchange = exchange(&outgoing).map_err(|error| error.context(place(&outgoing.url)))?;
-        Ok(Self { request: outgoing, exchange, redirects_left: redirects, redirects, origin: None, deadline })
+        let (request, redirects_left) = (outgoing, redirects);
+        Ok(Self { request, exchange, redirects_left, redirects, keep_method, origin: None, deadline })
     }
 
     /// Waits for the answer's head, following redirects; `None` when it did not come until then: ask
@@ -43,30 +45,46 @@ impl Call {
     /// `unreachable` when there is no answer, `config` when the sandbox does not allow an address on the
     /// way.
     pub fn wait(&mut self, until: Instant) -> Result<Option<Response>> {
+        let mut waited = false;
         loop {
-            let Some(head) = self.turn(until)? else { return Ok(None) };
-            match self.redirection(&head)? {
-                Some(next) => {
-                    self.origin.get_or_insert_with(|| place(&self.request.url));
-                    self.request = next;
-                    self.redirects_left -= 1;
-                    self.exchange = exchange(&self.request).map_err(|error| error.context(self.here()))?;
-                }
-                None => return Ok(Some(self.response(head))),
+            if let Some(response) = self.answer()? {
+                return Ok(Some(response));
             }
+            if waited {
+                self.in_time()?;
+                if time::now() >= until {
+                    return Ok(None);
+                }
+            }
+            waited = true;
+            let (progress, until) = self.progress(until);
+            platform::with(|platform| platform.wait(progress.as_slice(), until));
         }
     }
 
-    /// One wait for one head, bounded by the deadline of the whole.
-    fn turn(&mut self, until: Instant) -> Result<Option<Head>> {
-        let bounded = self.deadline.map_or(until, |deadline| until.min(deadline));
-        match self.exchange.head(bounded).map_err(|error| error.context(self.here()))? {
-            Some(head) => Ok(Some(head)),
-            None if self.deadline.is_some_and(|deadline| time::now() >= deadline) => {
-                Err(late(&self.request.timeouts, &self.here()))
-            }
-            None => Ok(None),
+    /// The answer, if it is there, without waiting for it.
+    pub(super) fn answer(&mut self) -> Result<Option<Response>> {
+        while let Some(head) = self.exchange.head().map_err(|error| error.context(self.here()))? {
+            let Some(next) = self.redirection(&head)? else { return Ok(Some(self.response(head))) };
+            self.origin.get_or_insert_with(|| place(&self.request.url));
+            self.request = next;
+            self.redirects_left -= 1;
+            self.exchange = exchange(&self.request).map_err(|error| error.context(self.here()))?;
         }
+        Ok(None)
+    }
+
+    /// Fails when the time for all of it is over.
+    pub(super) fn in_time(&self) -> Result<()> {
+        match self.deadline {
+            Some(deadline) if time::now() >= deadline => Err(late(&self.request.timeouts, &self.here())),
+            _ => Ok(()),
+        }
+    }
+
+    /// What to wait for, and until when at most.
+    pub(super) fn progress(&self, until: Instant) -> (Option<Progress>, Instant) {
+        (self.exchange.progress(), self.deadline.map_or(until, |deadline| until.min(deadline)))
     }
 
     /// The address asked now, for messages.
@@ -81,6 +99,9 @@ impl Call {
     /// The request that a redirect asks for; `None` when the answer is none, or is to be taken as it is.
     fn redirection(&self, head: &Head) -> Result<Option<Outgoing>> {
         if !matches!(head.status, 301 | 302 | 303 | 307 | 308) || self.redirects == 0 {
+            return Ok(None);
+        }
+        if self.keep_method && becomes_get(head.status, &self.request.method) {
             return Ok(None);
         }
         let Some(location) = head.headers.get("location") else { return Ok(None) };
@@ -99,20 +120,8 @@ impl Call {
     }
 
     fn response(&mut self, head: Head) -> Response {
-        let has_body = self.request.method != "HEAD" && !matches!(head.status, 204 | 304);
-        let announced = head.headers.get_str("content-length").and_then(|length| length.trim().parse().ok());
-        Response {
-            status: head.status,
-            headers: head.headers,
-            url: self.request.url.clone(),
-            exchange: std::mem::replace(&mut self.exchange, Box::new(Spent)),
-            timeouts: self.request.timeouts,
-            deadline: self.deadline,
-            announced: announced.filter(|_| has_body),
-            received: 0,
-            collected: Vec::new(),
-            ended: false,
-        }
+        let exchange = std::mem::replace(&mut self.exchange, Box::new(Spent));
+        Response::new(&self.request, head, exchange, self.deadline)
     }
 }
 
@@ -120,8 +129,12 @@ impl Call {
 struct Spent;
 
 impl Exchange for Spent {
-    fn head(&mut self, _until: Instant) -> Result<Option<Head>> {
+    fn head(&mut self) -> Result<Option<Head>> {
         Err(Error::internal("the answer to this call was already taken"))
+    }
+
+    fn progress(&self) -> Option<Progress> {
+        None
     }
 
     fn body(&mut self, _max: usize, _until: Instant) -> Result<Chunk> {
@@ -133,19 +146,23 @@ fn exchange(request: &Outgoing) -> Result<Box<dyn Exchange>> {
     platform::with(|platform| platform.exchange(request))
 }
 
+/// Whether browsers go on with a GET after this status.
+fn becomes_get(status: u16, method: &str) -> bool {
+    match status {
+        303 => !matches!(method, "GET" | "HEAD"),
+        301 | 302 => method == "POST",
+        _ => false,
+    }
+}
+
 /// The same request at another address, as browsers repeat it.
 fn redirected(request: &Outgoing, status: u16, mut url: Url) -> Outgoing {
     url.set_fragment(None);
     let credentials = super::take_credentials(&mut url);
     let mut next = Outgoing { url, ..request.clone() };
-    let becomes_get = match status {
-        303 => next.method != "HEAD",
-        301 | 302 => next.method == "POST",
-        _ => false,
-    };
-    if becomes_get {
+    if becomes_get(status, &next.method) {
         next.method = "GET".to_owned();
-        next.body.clear();
+        next.body = Rc::default();
         for name in ["content-type", "content-length", "content-encoding", "content-language"] {
             next.headers.remove(name);
         }
@@ -160,148 +177,4 @@ fn redirected(request: &Outgoing, status: u16, mut url: Url) -> Outgoing {
         let _ = next.headers.set("authorization", credentials.as_bytes());
     }
     next
-}
-
-/// An answer; its body is still on its way.
-pub struct Response {
-    status: u16,
-    headers: Headers,
-    url: Url,
-    exchange: Box<dyn Exchange>,
-    timeouts: Timeouts,
-    deadline: Option<Instant>,
-    announced: Option<u64>,
-    received: u64,
-    collected: Vec<u8>,
-    ended: bool,
-}
-
-impl std::fmt::Debug for Response {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Response({} from {}, {} bytes so far)", self.status, self.place(), self.received)
-    }
-}
-
-impl Response {
-    /// The status, as in 200.
-    #[must_use]
-    pub fn status(&self) -> u16 {
-        self.status
-    }
-
-    /// The fields.
-    #[must_use]
-    pub fn headers(&self) -> &Headers {
-        &self.headers
-    }
-
-    /// Where it came from in the end; without credentials, but with the query.
-    #[must_use]
-    pub fn url(&self) -> &str {
-        self.url.as_str()
-    }
-
-    /// Where it came from in the end, without query: fit for messages.
-    #[must_use]
-    pub fn place(&self) -> String {
-        place(&self.url)
-    }
-
-    /// How many bytes of the body have arrived.
-    #[must_use]
-    pub fn received(&self) -> u64 {
-        self.received
-    }
-
-    /// Makes an error of every status but 2xx: 401, 403 and 407 are `auth`; 429, and 503 with a
-    /// `Retry-After`, `throttled`; 408, 421, 425 and all other 5xx `unreachable`; the rest `config`.
-    ///
-    /// # Errors
-    /// So.
-    pub fn error_for_status(&self) -> Result<()> {
-        match status::error_for(self.status, &self.headers, time::unix_millis()) {
-            Some(error) => Err(error.context(self.place())),
-            None => Ok(()),
-        }
-    }
-
-    /// The next piece of the body, or [`Chunk::Pending`] when none came until then.
-    ///
-    /// # Errors
-    /// `unreachable` when the body breaks off, takes longer than the timeouts allow, or ends before its
-    /// announced length.
-    pub fn read(&mut self, until: Instant) -> Result<Chunk> {
-        if self.ended {
-            return Ok(Chunk::End);
-        }
-        let bounded = self.deadline.map_or(until, |deadline| until.min(deadline));
-        let chunk = self.exchange.body(PIECE, bounded).map_err(|error| error.context(self.broken()))?;
-        match &chunk {
-            Chunk::Data(bytes) => self.received += bytes.len() as u64,
-            Chunk::End => {
-                self.ended = true;
-                if let Some(announced) = self.announced.filter(|&announced| announced != self.received) {
-                    let received = self.received;
-                    let broken = self.broken();
-                    return Err(Error::unreachable(format!(
-                        "{broken}: {announced} bytes were announced, {received} came"
-                    )));
-                }
-            }
-            Chunk::Pending if self.deadline.is_some_and(|deadline| time::now() >= deadline) => {
-                return Err(late(&self.timeouts, &self.place()));
-            }
-            Chunk::Pending => {}
-        }
-        Ok(chunk)
-    }
-
-    /// Reads until the body is complete, and returns it; `None` when it is not until then: call it again,
-    /// what has come is kept.
-    ///
-    /// # Errors
-    /// As [`Response::read`]; `data` when the body is longer than `limit` bytes.
-    pub fn collect(&mut self, limit: usize, until: Instant) -> Result<Option<Vec<u8>>> {
-        let too_long =
-            |place: String| Error::data(format!("{place}: the body is longer than the limit of {limit} bytes"));
-        if self.announced.is_some_and(|announced| announced > limit as u64) {
-            return Err(too_long(self.place()));
-        }
-        if self.received == 0 {
-            // No more than the limit, as was just seen: growing by doubling would cost twice as much.
-            self.collected.reserve_exact(self.announced.map_or(0, |length| length as usize));
-        }
-        loop {
-            match self.read(until)? {
-                Chunk::Data(bytes) if bytes.len() > limit - self.collected.len().min(limit) => {
-                    return Err(too_long(self.place()));
-                }
-                Chunk::Data(bytes) => self.collected.extend_from_slice(&bytes),
-                Chunk::End => return Ok(Some(std::mem::take(&mut self.collected))),
-                Chunk::Pending => return Ok(None),
-            }
-        }
-    }
-
-    /// Waits for the whole body, at most `limit` bytes.
-    ///
-    /// # Errors
-    /// As [`Response::collect`].
-    pub fn bytes(mut self, limit: usize) -> Result<Vec<u8>> {
-        loop {
-            let patience = self.timeouts.total.unwrap_or(self.timeouts.between_bytes);
-            if let Some(body) = self.collect(limit, time::now() + patience)? {
-                return Ok(body);
-            }
-        }
-    }
-
-    fn broken(&self) -> String {
-        format!("{}: the body broke off after {} bytes", self.place(), self.received)
-    }
-}
-
-fn late(timeouts: &Timeouts, place: &str) -> Error {
-    let total = humantime::format_duration(timeouts.total.unwrap_or_default());
-    Error::unreachable(format!("{place}: no complete answer within {total}"))
 }

@@ -63,6 +63,12 @@ impl Headers {
         self.fields.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
     }
 
+    /// The fields as a platform takes them.
+    #[cfg(target_os = "wasi")]
+    pub(crate) fn entries(&self) -> &[(String, Vec<u8>)] {
+        &self.fields
+    }
+
     /// Takes over what a platform has already checked.
     #[cfg(target_os = "wasi")]
     pub(crate) fn from_entries(entries: Vec<(String, Vec<u8>)>) -> Self {

@@ -20,22 +20,28 @@
 //! another origin. A body that ends before its announced length is `unreachable`, never a short body.
 
 mod call;
+mod calls;
 mod headers;
+mod response;
 mod status;
 #[cfg(target_os = "wasi")]
 pub(crate) mod wasi;
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use url::Url;
 
-pub use call::{Call, Response};
+pub use call::Call;
+pub use calls::Calls;
 pub use headers::Headers;
-pub use status::{reason, retry_after};
+pub use response::Response;
+pub use status::{explain, reason, retry_after};
 
 use crate::error::{Error, Result};
+use crate::platform::Progress;
 use crate::time::{self, Instant};
 
 /// How long each part of an exchange may take.
@@ -68,6 +74,7 @@ impl Default for Timeouts {
 pub struct Request {
     pub(crate) outgoing: Outgoing,
     pub(crate) redirects: u32,
+    pub(crate) keep_method: bool,
 }
 
 /// One request as it goes onto the wire; no redirects at this level.
@@ -76,7 +83,8 @@ pub(crate) struct Outgoing {
     pub(crate) method: String,
     pub(crate) url: Url,
     pub(crate) headers: Headers,
-    pub(crate) body: Vec<u8>,
+    /// Shared with the exchange that sends it, since a redirect may ask for it again.
+    pub(crate) body: Rc<Vec<u8>>,
     pub(crate) timeouts: Timeouts,
 }
 
@@ -100,8 +108,10 @@ pub enum Chunk {
 
 /// One exchange under way: what a platform has to offer.
 pub(crate) trait Exchange {
-    /// The answer's head, or `None` when it did not come until then.
-    fn head(&mut self, until: Instant) -> Result<Option<Head>>;
+    /// The answer's head, or `None` when it is not there yet: wait for [`Exchange::progress`] first.
+    fn head(&mut self) -> Result<Option<Head>>;
+    /// What to wait for until the head is there; `None` when it will never be.
+    fn progress(&self) -> Option<Progress>;
     /// The next piece of the body, at most `max` bytes. After the head only.
     fn body(&mut self, max: usize, until: Instant) -> Result<Chunk>;
 }
@@ -123,8 +133,8 @@ impl Request {
         if let Some(credentials) = take_credentials(&mut url) {
             headers.set("authorization", credentials.as_bytes())?;
         }
-        let outgoing = Outgoing { method, url, headers, body: Vec::new(), timeouts: Timeouts::default() };
-        Ok(Self { outgoing, redirects: 10 })
+        let outgoing = Outgoing { method, url, headers, body: Rc::default(), timeouts: Timeouts::default() };
+        Ok(Self { outgoing, redirects: 10, keep_method: false })
     }
 
     /// A GET request.
@@ -164,7 +174,7 @@ impl Request {
     /// Sets the body.
     #[must_use]
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
-        self.outgoing.body = body.into();
+        self.outgoing.body = Rc::new(body.into());
         self
     }
 
@@ -180,6 +190,27 @@ impl Request {
     pub fn redirects(mut self, redirects: u32) -> Self {
         self.redirects = redirects;
         self
+    }
+
+    /// Follows only those redirects that repeat the request as it was. One that would make a GET of it, and
+    /// drop its body, is an answer like any other.
+    #[must_use]
+    pub fn keep_method(mut self) -> Self {
+        self.keep_method = true;
+        self
+    }
+
+    /// Sends it to another address. User and password in it take the place of an `Authorization` header.
+    ///
+    /// # Errors
+    /// Kind `config` when it is no absolute `http` or `https` address.
+    pub fn address(mut self, address: &str) -> Result<Self> {
+        let mut url = parse_address(address)?;
+        if let Some(credentials) = take_credentials(&mut url) {
+            self.outgoing.headers.set("authorization", credentials.as_bytes())?;
+        }
+        self.outgoing.url = url;
+        Ok(self)
     }
 
     /// The address, without credentials and query: fit for messages.

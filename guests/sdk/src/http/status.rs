@@ -32,6 +32,28 @@ pub(crate) fn error_for(status: u16, headers: &Headers, now_unix_millis: i64) ->
     Some(error)
 }
 
+/// How much of a refusal's body is shown.
+const SHOWN: usize = 200;
+
+/// Adds the beginning of a refusal's body to its error, when that is text: servers say there what they want.
+///
+/// ```
+/// use connector_sdk::{Error, http::explain};
+/// let error = explain(Error::data("answered 422"), b"{\"error\":\n  \"no such colour\"}");
+/// assert_eq!(error.to_string(), "answered 422: {\"error\": \"no such colour\"}");
+/// ```
+#[must_use]
+pub fn explain(error: Error, body: &[u8]) -> Error {
+    let text = String::from_utf8_lossy(body);
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if words.is_empty() || words.chars().any(|c| c == '\u{fffd}' || c.is_control()) {
+        return error;
+    }
+    let shown: String = words.chars().take(SHOWN).collect();
+    let rest = if shown.len() < words.len() { "…" } else { "" };
+    error.add(format_args!(": {shown}{rest}"))
+}
+
 /// How long a `Retry-After` field asks to wait: it holds seconds, or the date when it is over.
 ///
 /// ```

@@ -215,3 +215,73 @@ fn retry_after_is_honoured() {
         assert_eq!((error.kind(), error.wait()), (kind, wait.map(Duration::from_secs)), "{status} {value}");
     }
 }
+
+#[test]
+fn a_method_can_be_kept() {
+    for (status, method, followed) in [
+        (301, "POST", false),
+        (302, "POST", false),
+        (303, "PUT", false),
+        (303, "GET", true),
+        (302, "PUT", true),
+        (307, "POST", true),
+        (308, "POST", true),
+    ] {
+        let harness = Harness::install();
+        harness.reply(Reply::new(status, "moved").header("Location", "/there"));
+        harness.reply(Reply::ok("here"));
+        let request = Request::new(method, "http://a.example/here").expect("an address").body("data");
+        let response = request.keep_method().send().expect("an answer");
+        assert_eq!(response.status(), if followed { 200 } else { status }, "{status} {method}");
+        assert!(harness.requests().iter().all(|sent| sent.method == method && sent.body == b"data"));
+    }
+}
+
+#[test]
+fn several_calls_fail_each_on_its_own() {
+    let harness = Harness::install();
+    let second = Duration::from_secs(1);
+    let timeouts = Timeouts { total: Some(4 * second), ..Timeouts::default() };
+    harness.reply(Reply::ok("").delay(9 * second));
+    harness.reply(Reply::failure(Error::unreachable("reset")).delay(2 * second));
+    harness.reply(Reply::new(307, "").header("location", "/last").delay(second));
+    harness.reply(Reply::ok("").delay(2 * second));
+    let mut calls = Calls::default();
+    for path in ["late", "broken", "moved"] {
+        let request = get(&format!("http://a.example/{path}")).timeouts(timeouts);
+        calls.push(path, request.start().expect("sent"));
+    }
+    assert!(calls.next(time::now() + second / 2).is_none(), "none is ready yet");
+    assert_eq!((harness.elapsed(), calls.len()), (second / 2, 3));
+    let mut seen = Vec::new();
+    while let Some((path, answer)) = calls.next(time::now() + 60 * second) {
+        let words = answer.map_or_else(|error| error.to_string(), |response| response.place());
+        seen.push((path, words, harness.elapsed().as_secs()));
+    }
+    let expected = [
+        ("broken", "http://a.example/broken: reset", 2),
+        ("moved", "http://a.example/last", 3),
+        ("late", "http://a.example/late: no complete answer within 4s", 4),
+    ];
+    assert_eq!(seen, expected.map(|(path, words, at)| (path, words.to_owned(), at)));
+    assert!(calls.is_empty() && calls.next(time::now() + second).is_none());
+    assert_eq!(harness.elapsed(), 4 * second, "nothing is under way, so nothing is waited for");
+}
+
+#[test]
+fn a_body_can_be_discarded_within_limits() {
+    let harness = Harness::install();
+    let second = Duration::from_secs(1);
+    for (reply, took) in [
+        (Reply::ok("whole").piece_after(second, "body"), 1),
+        (Reply::ok("longer").piece_after(second, "than").piece_after(second, "ten"), 1),
+        (Reply::ok("slow").piece_after(9 * second, "body"), 3),
+        (Reply::ok("x").header("Content-Length", "11").piece_after(second, "y"), 0),
+        (Reply::ok("broken").broken(Error::unreachable("reset")), 0),
+    ] {
+        let before = harness.elapsed();
+        harness.reply(reply);
+        get("http://a.example/").send().expect("an answer").discard(9, time::now() + 3 * second);
+        assert_eq!((harness.elapsed() - before).as_secs(), took);
+    }
+}

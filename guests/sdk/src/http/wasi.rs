@@ -3,6 +3,8 @@
 //! Resources that come from each other must go in reverse order (a stream before its body, a pollable
 //! before its stream), or the host traps: hence the order of fields, and the short life of pollables.
 
+use std::rc::Rc;
+
 use wasip2::clocks::monotonic_clock;
 use wasip2::http::outgoing_handler;
 use wasip2::http::types::{
@@ -34,10 +36,19 @@ pub(crate) fn start(request: &Outgoing) -> Result<Box<dyn Exchange>> {
         let taken = |()| Error::internal("the request's body is already taken");
         let body = outgoing.body().map_err(taken)?;
         let stream = body.write().map_err(taken)?;
-        Some(Upload { stream, body, bytes: request.body.clone(), sent: 0 })
+        Some(Upload { stream, body, bytes: Rc::clone(&request.body), sent: 0 })
     };
     let answer = outgoing_handler::handle(outgoing, Some(options(request)?)).map_err(|code| error(&code))?;
-    Ok(Box::new(WasiExchange { upload, answer: Some(answer), download: None }))
+    let mut exchange = WasiExchange { upload, answer: Some(answer), download: None };
+    // On its way before anybody waits, since other exchanges may be started first.
+    exchange.push();
+    Ok(Box::new(exchange))
+}
+
+/// What the host tells by that an exchange has got further.
+pub(crate) struct Progress {
+    ready: Pollable,
+    writable: Option<Pollable>,
 }
 
 struct WasiExchange {
@@ -49,7 +60,7 @@ struct WasiExchange {
 struct Upload {
     stream: OutputStream,
     body: OutgoingBody,
-    bytes: Vec<u8>,
+    bytes: Rc<Vec<u8>>,
     sent: usize,
 }
 
@@ -59,29 +70,22 @@ struct Download {
 }
 
 impl Exchange for WasiExchange {
-    fn head(&mut self, until: Instant) -> Result<Option<Head>> {
+    fn head(&mut self) -> Result<Option<Head>> {
         let gone = || Error::internal("the answer was already taken");
-        let mut waited = false;
-        loop {
-            self.push();
-            let answer = self.answer.as_ref().ok_or_else(gone)?;
-            if let Some(result) = answer.get() {
-                let response = result.map_err(|()| gone())?.map_err(|code| error(&code))?;
-                self.answer = None;
-                let head =
-                    Head { status: response.status(), headers: Headers::from_entries(response.headers().entries()) };
-                let body = response.consume().map_err(|()| gone())?;
-                let stream = body.stream().map_err(|()| gone())?;
-                self.download = Some(Download { stream, _body: body });
-                return Ok(Some(head));
-            }
-            if waited && now() >= until {
-                return Ok(None);
-            }
-            waited = true;
-            let writable = self.upload.as_ref().map(|upload| upload.stream.subscribe());
-            wait(&[Some(answer.subscribe()), writable], until);
-        }
+        self.push();
+        let Some(result) = self.answer.as_ref().ok_or_else(gone)?.get() else { return Ok(None) };
+        let response = result.map_err(|()| gone())?.map_err(|code| error(&code))?;
+        self.answer = None;
+        let head = Head { status: response.status(), headers: Headers::from_entries(response.headers().entries()) };
+        let body = response.consume().map_err(|()| gone())?;
+        let stream = body.stream().map_err(|()| gone())?;
+        self.download = Some(Download { stream, _body: body });
+        Ok(Some(head))
+    }
+
+    fn progress(&self) -> Option<Progress> {
+        let ready = self.answer.as_ref()?.subscribe();
+        Some(Progress { ready, writable: self.upload.as_ref().map(|upload| upload.stream.subscribe()) })
     }
 
     fn body(&mut self, max: usize, until: Instant) -> Result<Chunk> {
@@ -107,7 +111,7 @@ impl Exchange for WasiExchange {
                 return Ok(Chunk::Pending);
             }
             waited = true;
-            wait(&[Some(download.stream.subscribe())], until);
+            wait(&[Progress { ready: download.stream.subscribe(), writable: None }], until);
         }
     }
 }
@@ -147,35 +151,44 @@ impl Upload {
     }
 }
 
-/// Waits for one of these, or the time. Even when that has passed it is worth a call: a host may carry things
-/// on only while it is asked.
-fn wait(pollables: &[Option<Pollable>], until: Instant) {
+/// Waits for one of these, or the time.
+pub(crate) fn wait(progress: &[Progress], until: Instant) {
     let timer = monotonic_clock::subscribe_instant(until.as_nanos());
-    let mut all: Vec<&Pollable> = pollables.iter().flatten().collect();
+    let mut all: Vec<&Pollable> = Vec::with_capacity(2 * progress.len() + 1);
+    all.extend(progress.iter().flat_map(|progress| std::iter::once(&progress.ready).chain(&progress.writable)));
     all.push(&timer);
     poll(&all);
 }
 
 fn fields(request: &Outgoing) -> Result<Fields> {
-    let fields = Fields::new();
-    let append = |name: &str, value: &[u8]| {
-        fields.append(name, value).map_err(|error| {
-            let why = match error {
-                HeaderError::Forbidden => "is the host's own business",
-                HeaderError::InvalidSyntax => "is not well-formed",
-                _ => "is not taken by the host",
-            };
-            Error::config(format!("the HTTP header `{name}` {why}; leave it out"))
-        })
+    let entries = request.headers.entries();
+    // All at once is quicker; one by one tells which of them is wrong.
+    let fields = match Fields::from_list(entries) {
+        Ok(fields) => fields,
+        Err(_) => {
+            let fields = Fields::new();
+            for (name, value) in entries {
+                append(&fields, name, value)?;
+            }
+            fields
+        }
     };
-    for (name, value) in request.headers.iter() {
-        append(name, value)?;
-    }
     let sends_body = !request.body.is_empty() || matches!(request.method.as_str(), "POST" | "PUT" | "PATCH");
     if sends_body && request.headers.get("content-length").is_none() {
-        append("content-length", request.body.len().to_string().as_bytes())?;
+        append(&fields, "content-length", request.body.len().to_string().as_bytes())?;
     }
     Ok(fields)
+}
+
+fn append(fields: &Fields, name: &str, value: &[u8]) -> Result<()> {
+    fields.append(name, value).map_err(|error| {
+        let why = match error {
+            HeaderError::Forbidden => "is the host's own business",
+            HeaderError::InvalidSyntax => "is not well-formed",
+            _ => "is not taken by the host",
+        };
+        Error::config(format!("the HTTP header `{name}` {why}; leave it out"))
+    })
 }
 
 fn options(request: &Outgoing) -> Result<RequestOptions> {

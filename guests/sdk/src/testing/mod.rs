@@ -37,7 +37,7 @@ use crate::error::{Error, Result};
 use crate::http::{Exchange, Outgoing};
 use crate::log::Level;
 use crate::net::{Connect, Dial};
-use crate::platform::{Measurement, Platform, native};
+use crate::platform::{Measurement, Platform, Progress, native};
 use crate::time::Instant;
 
 /// Unix time at which every harness starts: 2024-01-01T00:00:00Z, in milliseconds.
@@ -201,7 +201,7 @@ impl Platform for World {
             method: request.method.clone(),
             url: request.url.to_string(),
             headers: request.headers.iter().map(|(name, value)| (name.to_owned(), value.to_vec())).collect(),
-            body: request.body.clone(),
+            body: request.body.to_vec(),
             at: *self.elapsed.borrow(),
         });
         match self.replies.borrow_mut().pop_front() {
@@ -216,6 +216,11 @@ impl Platform for World {
             Some(peer) => Ok(peer.dial()),
             None => Err(Error::internal("the test has no peer for this connection")),
         }
+    }
+
+    fn wait(&self, progress: &[Progress], until: Instant) {
+        let first = progress.iter().copied().fold(until, Instant::min);
+        self.sleep(first - self.monotonic());
     }
 
     fn log(&self, level: Level, context: &str, message: &str) {
