@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use fluvio_protocol::link::ErrorCode;
 use fluvio_protocol::record::ReplicaKey;
@@ -239,16 +240,24 @@ fn open_database(medium: &dyn Medium, sync: bool) -> Result<Open, DatabaseError>
     let backend = Switched::new(medium.open()?, Arc::clone(&off), sync);
     let database = Database::builder()
         .set_cache_size(CACHE_BYTES)
-        .set_repair_callback(report_repair)
+        .set_repair_callback({
+            let started = Instant::now();
+            move |session| report_repair(session, started)
+        })
         .create_with_backend(backend)?;
     Ok(Open { database, off })
 }
 
-/// Tells why a start takes its time: a store that was not closed is read through once.
-fn report_repair(session: &mut RepairSession) {
-    let percent = (session.progress() * 100.0).round();
-    info!(percent, "checking the store, which was not closed");
+/// Tells why opening takes its time, if it does: a store that was not closed is read through once.
+fn report_repair(session: &mut RepairSession, started: Instant) {
+    if started.elapsed() >= QUIET_REPAIR {
+        let percent = (session.progress() * 100.0).round();
+        info!(percent, "checking the store, which was not closed");
+    }
 }
+
+/// A check that takes less is nobody's concern; on a full disk there is one at every attempt.
+const QUIET_REPAIR: Duration = Duration::from_secs(1);
 
 /// How much of the store is kept in memory. Consumers mostly read what was just written, or all in a row.
 const CACHE_BYTES: usize = 64 << 20;

@@ -316,7 +316,7 @@ async fn a_failing_write_or_sync_loses_nothing_acknowledged() {
             counter.store(failing, Ordering::Relaxed);
             let healing = Arc::clone(&disk.0);
             let healer = tokio::spawn(async move {
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
                 healing.syncs.store(-1, Ordering::Relaxed);
                 healing.writes.store(-1, Ordering::Relaxed);
             });
@@ -324,7 +324,7 @@ async fn a_failing_write_or_sync_loses_nothing_acknowledged() {
             for number in 0..20 {
                 match append(&store, &partition, batch_of(number, 1, 3_000)).await {
                     Ok(base) => acknowledged.push((base, number)),
-                    Err(_) => tokio::time::sleep(std::time::Duration::from_millis(2)).await,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(2)).await,
                 }
             }
             healer.await.expect("healed");

@@ -76,7 +76,9 @@ impl Writer {
             Ok(()) => {
                 if done.has_changes {
                     self.commits += 1;
-                    self.full = None;
+                    if self.full.take().is_some() {
+                        info!("the disk has room again");
+                    }
                     self.unsettled = (!is_settling).then(Instant::now);
                 }
                 done.publish();
