@@ -5,15 +5,18 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+use crate::cluster::Lease;
 
 /// A place of its own for one test: home directory, state, configuration files.
 #[derive(Debug)]
 pub struct World {
     directory: TempDir,
+    lease: OnceLock<Lease>,
 }
 
 impl Default for World {
@@ -29,7 +32,7 @@ impl World {
     /// When there is no room for a temporary directory.
     #[must_use]
     pub fn new() -> Self {
-        Self { directory: TempDir::new().expect("a temporary directory") }
+        Self { directory: TempDir::new().expect("a temporary directory"), lease: OnceLock::new() }
     }
 
     /// A path in it.
@@ -52,7 +55,13 @@ impl World {
     #[must_use]
     pub fn host<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Host {
         let mut command = Command::new(binary("host"));
-        command.args(arguments).env_clear();
+        command.args(arguments);
+        self.prepare(&mut command);
+        Host { command }
+    }
+
+    fn prepare(&self, command: &mut Command) {
+        command.env_clear();
         for kept in ["PATH", "LLVM_PROFILE_FILE"] {
             if let Some(value) = std::env::var_os(kept) {
                 command.env(kept, value);
@@ -64,13 +73,51 @@ impl World {
         command.env("HOST_CONNECTOR_PATH", target_directory().join("connectors"));
         command.env("HOST_SMARTMODULE_PATH", target_directory().join("smartmodules"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Host { command }
+    }
+
+    /// A `host` command that finds a disk of so many bytes at `path`, in memory, empty and its own: others
+    /// reach it through [`Running::inside`]. Nothing where this system lets nobody make one.
+    ///
+    /// # Panics
+    /// When the directory can't be made.
+    #[must_use]
+    pub fn host_on_disk<S: AsRef<OsStr>>(
+        &self,
+        path: &Path,
+        bytes: u64,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Option<Host> {
+        let namespace = ["--user", "--map-root-user", "--mount"];
+        let possible = Command::new("unshare").args(namespace).arg("true").stderr(Stdio::null()).status();
+        if !possible.is_ok_and(|status| status.success()) {
+            return None;
+        }
+        fs::create_dir_all(path).expect("make a directory");
+        let mut command = Command::new("unshare");
+        command.args(namespace).args(["sh", "-c"]);
+        command.arg(format!("mount -t tmpfs -o size={bytes} none \"$1\" && shift && exec \"$@\""));
+        command.arg("sh").arg(path).arg(binary("host")).args(arguments);
+        self.prepare(&mut command);
+        Some(Host { command })
+    }
+
+    /// Takes the cluster at `address` for this world, until the end of it.
+    pub(crate) fn lease(&self, address: &str) {
+        self.lease.get_or_init(|| Lease::take(self, address));
     }
 
     /// Runs `host` with these arguments, separated by blanks, to its end.
     #[must_use]
     pub fn run(&self, line: &str) -> Finished {
         self.host(line.split_whitespace()).finish(Duration::from_secs(120))
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.clear(self);
+        }
     }
 }
 
@@ -188,6 +235,12 @@ impl Running {
         self.child.id()
     }
 
+    /// A path as the process sees it, which may have disks of its own.
+    #[must_use]
+    pub fn inside(&self, path: &Path) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{}", self.id(), path.display()))
+    }
+
     /// Whether it still runs.
     ///
     /// # Panics
@@ -282,74 +335,6 @@ impl Finished {
     pub fn success(self) -> Self {
         assert_eq!(self.code, Some(0), "host failed:\n{}", self.log);
         self
-    }
-}
-
-/// A broker in a process of its own, or the cluster that `HOST_TEST_CLUSTER` names.
-#[derive(Debug)]
-pub struct Broker {
-    process: Option<Running>,
-    address: String,
-    arguments: Vec<String>,
-}
-
-impl Broker {
-    /// Starts a broker that keeps its records in `world`.
-    #[must_use]
-    pub fn start(world: &World) -> Self {
-        Self::start_with(world, &[])
-    }
-
-    /// Starts a broker with further arguments.
-    #[must_use]
-    pub fn start_with(world: &World, more: &[&str]) -> Self {
-        if let Ok(address) = std::env::var("HOST_TEST_CLUSTER")
-            && more.is_empty()
-        {
-            return Self { process: None, address, arguments: Vec::new() };
-        }
-        let data = world.path("broker").display().to_string();
-        let mut arguments: Vec<String> =
-            ["broker", "--listen", "127.0.0.1:0", "--data", &data].map(str::to_owned).to_vec();
-        arguments.extend(more.iter().map(|&a| a.to_owned()));
-        let mut broker = Self { process: None, address: String::new(), arguments };
-        broker.restart(world);
-        broker
-    }
-
-    /// Starts it again, on the same port and data.
-    ///
-    /// # Panics
-    /// When it does not come up.
-    pub fn restart(&mut self, world: &World) {
-        if !self.address.is_empty() {
-            self.arguments[2] = self.address.clone();
-        }
-        let process = world.host(&self.arguments).start();
-        process.wait_for_log("broker listens", Duration::from_secs(20));
-        let log = process.log();
-        let at = log.find("\"address\":\"").expect("the broker logs its address") + "\"address\":\"".len();
-        self.address = log[at..].split('"').next().expect("the address ends").to_owned();
-        self.process = Some(process);
-    }
-
-    /// `kill -9`.
-    pub fn kill(&mut self) {
-        if let Some(process) = self.process.as_mut() {
-            process.kill();
-        }
-    }
-
-    /// Its process, unless it is somebody else's cluster.
-    #[must_use]
-    pub fn process(&self) -> Option<&Running> {
-        self.process.as_ref()
-    }
-
-    /// Where clients connect.
-    #[must_use]
-    pub fn address(&self) -> &str {
-        &self.address
     }
 }
 

@@ -3,10 +3,12 @@
 //! The binary under test is the one beside the test's own executable, built by `just test` before. With
 //! `HOST_TEST_CLUSTER=ADDR` the tests that need a cluster use that one instead of a broker of their own.
 
+mod cluster;
 mod host;
 mod http;
 
-pub use host::{Broker, Finished, Host, Running, World, numbers, target_directory};
+pub use cluster::Broker;
+pub use host::{Finished, Host, Running, World, numbers, target_directory};
 pub use http::{Answer, HttpServer, TlsFiles};
 
 use std::time::{Duration, Instant};

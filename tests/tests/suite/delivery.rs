@@ -82,6 +82,34 @@ fn a_broker_that_dies_is_waited_for() {
 }
 
 #[test]
+fn a_full_disk_is_said_and_waited_out() {
+    const COUNT: u64 = 50_000;
+    let world = World::new();
+    let Some(broker) = Broker::start_on_disk(&world, 8 << 20) else {
+        eprintln!("not tested: this system lets nobody mount a small disk (unshare --user --mount)");
+        return;
+    };
+    let process = broker.process().expect("a broker of its own");
+    let ballast = process.inside(&world.path("disk/ballast"));
+    std::fs::write(&ballast, vec![0; 4 << 20]).expect("half of the disk");
+    let config = world.file("c.yaml", numbered(COUNT, "0s"));
+    let mut run = world.host(["run", "--cluster", broker.address(), "--config"]).arg(&config).start();
+    run.wait_for_log("Partition storage is full", Duration::from_secs(30));
+    process.wait_for_log("the disk is full", Duration::from_secs(5));
+
+    // What is there can be read all the same.
+    let before = consume(&world, &broker, "numbers");
+    assert!(before.len() < COUNT as usize, "the disk was not full");
+    assert_eq!(before, (0..before.len() as u64).collect::<Vec<_>>());
+    assert!(run.is_running(), "it waits:\n{}", run.log());
+
+    std::fs::remove_file(&ballast).expect("room again");
+    let _ = run.wait(Duration::from_secs(60)).success();
+    assert_eq!(consume(&world, &broker, "numbers"), (0..COUNT).collect::<Vec<_>>());
+    assert!(!process.log().contains("panicked"), "{}", process.log());
+}
+
+#[test]
 fn sigterm_delivers_what_was_read_and_the_next_start_goes_on() {
     let world = World::new();
     let broker = Broker::start(&world);
