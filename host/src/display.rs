@@ -4,13 +4,14 @@
 //! that a log line takes the live lines away first and they are drawn again behind it.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use host_cluster::LinkState;
 use host_pipeline::{Progress, Snapshot};
 
-/// How often the lines are redrawn. Ten a second looks alive and costs nothing.
+/// How often the lines are redrawn. Five times a second looks alive and costs nothing.
 const EVERY: Duration = Duration::from_millis(200);
 
 /// The lines that are on the screen now.
@@ -39,9 +40,12 @@ fn draw(out: &mut impl io::Write, lines: &[String]) -> io::Result<()> {
     out.flush()
 }
 
-fn redraw(lines: Vec<String>) -> io::Result<()> {
-    let mut drawn = DRAWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+/// Draws these lines in place of those on the screen.
+fn replace(drawn: &mut Vec<String>, lines: Vec<String>) -> io::Result<()> {
     let mut out = io::stderr().lock();
+    // A line that wraps takes two, of which one would stay when it is erased.
+    let width = terminal_size::terminal_size_of(&out).map_or(80, |(width, _)| usize::from(width.0));
+    let lines: Vec<String> = lines.into_iter().map(|line| cut(line, width)).collect();
     erase(&mut out, drawn.len())?;
     draw(&mut out, &lines)?;
     *drawn = lines;
@@ -64,47 +68,74 @@ pub(crate) struct Names {
 /// Redraws the lines of a run until dropped, when there is a terminal to draw on.
 #[derive(Debug)]
 pub(crate) struct Live {
-    task: Option<tokio::task::JoinHandle<()>>,
+    drawing: Option<(Arc<Drawing>, tokio::task::JoinHandle<()>)>,
+}
+
+/// What is drawn, and whether that is over.
+#[derive(Debug)]
+struct Drawing {
+    names: Names,
+    progress: Arc<Progress>,
+    first: Snapshot,
+    started: Instant,
+    over: AtomicBool,
 }
 
 impl Live {
     /// Starts drawing; does nothing where standard error is not a terminal.
     pub(crate) fn start(names: Names, progress: Arc<Progress>) -> Self {
         if !io::stderr().is_terminal() {
-            return Self { task: None };
+            return Self { drawing: None };
         }
-        let task = tokio::spawn(async move {
-            let (mut before, mut at) = (progress.snapshot(), Instant::now());
-            let mut ticks = tokio::time::interval(EVERY);
-            loop {
-                ticks.tick().await;
-                let (now, seconds) = (progress.snapshot(), at.elapsed().as_secs_f64().max(0.001));
-                if redraw(lines(&names, &before, &now, seconds)).is_err() {
-                    return;
-                }
-                (before, at) = (now, Instant::now());
-            }
-        });
-        Self { task: Some(task) }
+        let (first, started) = (progress.snapshot(), Instant::now());
+        let drawing = Arc::new(Drawing { names, progress, first, started, over: AtomicBool::new(false) });
+        let task = tokio::spawn(Arc::clone(&drawing).keep_drawing());
+        Self { drawing: Some((drawing, task)) }
     }
 }
 
 impl Drop for Live {
     fn drop(&mut self) {
-        if let Some(task) = self.task.take() {
-            task.abort();
-            // The last state stays on the screen; what follows is written below it.
-            if let Ok(mut drawn) = DRAWN.lock() {
-                drawn.clear();
+        let Some((drawing, task)) = self.drawing.take() else { return };
+        task.abort();
+        drawing.over.store(true, Ordering::Release);
+        // The last state stays on the screen, with the rates of the whole run; what follows is written below it.
+        let (all, seconds) = (drawing.progress.snapshot(), drawing.started.elapsed().as_secs_f64().max(0.001));
+        if let Ok(mut drawn) = DRAWN.lock() {
+            let _ = replace(&mut drawn, lines(&drawing.names, &drawing.first, &all, seconds));
+            drawn.clear();
+        }
+    }
+}
+
+impl Drawing {
+    async fn keep_drawing(self: Arc<Self>) {
+        let (mut before, mut at) = (self.first.clone(), self.started);
+        let mut ticks = tokio::time::interval(EVERY);
+        // The first tick is at once, when there is nothing to show yet.
+        ticks.tick().await;
+        loop {
+            ticks.tick().await;
+            let (now, seconds) = (self.progress.snapshot(), at.elapsed().as_secs_f64().max(0.001));
+            let mut drawn = DRAWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            // Whoever said that it is over has drawn the last lines, or is about to.
+            if self.over.load(Ordering::Acquire)
+                || replace(&mut drawn, lines(&self.names, &before, &now, seconds)).is_err()
+            {
+                return;
             }
+            (before, at) = (now, Instant::now());
         }
     }
 }
 
 fn lines(names: &Names, before: &Snapshot, now: &Snapshot, seconds: f64) -> Vec<String> {
     let rate = |was: u64, is: u64| (is.saturating_sub(was) as f64 / seconds) as u64;
+    let topic = format!("topic {}", names.topic);
+    let column = [&names.connector, &names.stages, &topic].map(|name| name.chars().count()).into_iter().max();
+    let column = column.unwrap_or(0).clamp(12, 40);
     let mut lines = vec![format!(
-        "  {:<32} {:>12} records  {:>10}/s  {:>9}{}",
+        "  {:<column$} {:>12} records  {:>10}/s  {:>9}{}",
         names.connector,
         thousands(now.read_records),
         thousands(rate(before.read_records, now.read_records)),
@@ -113,7 +144,7 @@ fn lines(names: &Names, before: &Snapshot, now: &Snapshot, seconds: f64) -> Vec<
     )];
     if !names.stages.is_empty() {
         lines.push(format!(
-            "  {:<32} {:>12} records  {:>10}/s  {:>9} refused",
+            "  {:<column$} {:>12} records  {:>10}/s  {:>9} refused",
             names.stages,
             thousands(now.shaped_records),
             thousands(rate(before.shaped_records, now.shaped_records)),
@@ -121,8 +152,8 @@ fn lines(names: &Names, before: &Snapshot, now: &Snapshot, seconds: f64) -> Vec<
         ));
     }
     lines.push(format!(
-        "  {:<32} {:>12} records  {:>10}/s  {:>9}{}",
-        format!("topic {}", names.topic),
+        "  {:<column$} {:>12} records  {:>10}/s  {:>9}{}",
+        topic,
         thousands(now.sent_records),
         thousands(rate(before.sent_records, now.sent_records)),
         bytes(now.sent_bytes),
@@ -132,6 +163,14 @@ fn lines(names: &Names, before: &Snapshot, now: &Snapshot, seconds: f64) -> Vec<
         },
     ));
     lines
+}
+
+/// A line that fits into so many columns.
+fn cut(line: String, width: usize) -> String {
+    match line.char_indices().nth(width.max(1) - 1) {
+        Some((at, last)) if line.len() > at + last.len_utf8() => format!("{}…", &line[..at]),
+        _ => line,
+    }
 }
 
 /// 1234567 as `1,234,567`.
@@ -161,8 +200,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_readable() {
+    fn numbers_are_readable_and_lines_fit() {
         assert_eq!(["0", "999", "1,000", "1,234,567"], [0, 999, 1_000, 1_234_567].map(thousands)[..]);
+        assert_eq!(cut("äöü".into(), 3), "äöü");
+        assert_eq!(cut("äöü".into(), 2), "ä…");
         assert_eq!(bytes(999), "999 B");
         assert_eq!(bytes(12_345_678), "12.3 MB");
     }
