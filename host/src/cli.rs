@@ -272,12 +272,12 @@ pub(crate) enum TopicCommand {
     Create {
         /// Its name
         name: String,
-        /// The number of partitions
-        #[arg(short, long, default_value_t = 1, value_name = "N")]
-        partitions: u32,
-        /// The number of copies
-        #[arg(short, long, default_value_t = 1, value_name = "N")]
-        replication: u32,
+        /// The number of partitions [default: 1]
+        #[arg(short, long, value_name = "N")]
+        partitions: Option<u32>,
+        /// The number of copies [default: 1]
+        #[arg(short, long, value_name = "N")]
+        replication: Option<u32>,
         /// How long records are kept, as in `7d`
         #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
         retention_time: Option<std::time::Duration>,

@@ -88,6 +88,18 @@ fn unreachable(error: &Error) -> Failure {
     }
 }
 
+/// What a cluster did not do, and what to do about it.
+pub(crate) fn refused(error: &Error) -> Failure {
+    let failure = Failure::failed(error);
+    match error {
+        Error::TopicNotFound { name } => {
+            failure.help(format!("`host topic list` shows what there is, `host topic create {name}` makes it"))
+        }
+        Error::SmartModuleNotFound { .. } => failure.help("`host smartmodule list` shows what there is"),
+        _ => failure,
+    }
+}
+
 async fn resolve(arguments: &TargetArgs) -> Outcome<(Target, Option<(Broker, PathBuf)>)> {
     if let Some(address) = &arguments.cluster {
         return Ok((Target::Address(address.clone()), None));

@@ -32,8 +32,7 @@ pub(crate) async fn consume(arguments: Box<ConsumeArgs>) -> Outcome {
             printed = print_all(&mut consumer, &arguments) => printed,
             _ = tokio::signal::ctrl_c() => Ok(()),
         },
-        Err(error @ host_cluster::Error::TopicNotFound { .. }) => Err(Failure::failed(error)),
-        Err(error) => Err(Failure::failed(error)),
+        Err(error) => Err(cluster::refused(&error)),
     };
     let closed = connected.close().await;
     printed.and(closed)
@@ -43,7 +42,7 @@ async fn print_all(consumer: &mut Consumer, arguments: &ConsumeArgs) -> Outcome 
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let mut left = arguments.limit.unwrap_or(u64::MAX);
     while left > 0 {
-        let Some(fetched) = consumer.next().await.map_err(Failure::failed)? else {
+        let Some(fetched) = consumer.next().await.map_err(|e| cluster::refused(&e))? else {
             break;
         };
         let take = usize::try_from(left).unwrap_or(usize::MAX).min(fetched.batch.len());

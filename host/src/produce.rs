@@ -31,7 +31,7 @@ pub(crate) async fn produce(arguments: ProduceArgs) -> Outcome {
     let options = ProducerOptions { compression, ..ProducerOptions::default() };
     let sent = match connected.cluster.producer(&arguments.topic, options).await {
         Ok(mut producer) => send_all(&mut producer, input, &arguments).await,
-        Err(error) => Err(Failure::failed(error)),
+        Err(error) => Err(cluster::refused(&error)),
     };
     let closed = connected.close().await;
     sent.and(closed)

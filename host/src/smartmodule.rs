@@ -24,7 +24,7 @@ pub(crate) async fn smartmodule(arguments: SmartmoduleArgs) -> Outcome {
             // What would be refused when a connector uses it is better refused now.
             let options = EngineOptions { cache_dir: places::cache().map(|dir| dir.join("smartmodules")) };
             let engine = Engine::new(options).map_err(Failure::failed)?;
-            let module = engine.compile(&name, &wasm).map_err(Failure::failed)?;
+            let module = engine.compile(&wasm_file.display().to_string(), &wasm).map_err(Failure::failed)?;
             let connected = cluster::connect(&target).await?;
             let created = connected.cluster.create_smartmodule(&name, &wasm).await.map_err(Failure::failed);
             connected.close().await?;
@@ -56,7 +56,7 @@ pub(crate) async fn smartmodule(arguments: SmartmoduleArgs) -> Outcome {
             let connected = cluster::connect(&target).await?;
             let mut done = Ok(());
             for name in names {
-                done = connected.cluster.delete_smartmodule(&name).await.map_err(Failure::failed);
+                done = connected.cluster.delete_smartmodule(&name).await.map_err(|e| cluster::refused(&e));
                 if done.is_err() {
                     break;
                 }

@@ -18,8 +18,10 @@ struct Row {
 
 #[derive(Serialize)]
 struct Description {
-    #[serde(flatten)]
-    topic: Row,
+    name: String,
+    replication: Option<u32>,
+    retention: String,
+    status: String,
     partitions: Vec<Partition>,
 }
 
@@ -60,18 +62,22 @@ pub(crate) async fn topic(arguments: TopicArgs) -> Outcome {
         TopicCommand::Create { name, partitions, replication, retention_time, max_partition_size, target } => {
             let connected = cluster::connect(&target).await?;
             let mut spec = host_cluster::TopicSpec::new(&name);
-            spec.partitions = partitions;
-            spec.replication = replication;
+            spec.partitions = partitions.unwrap_or(spec.partitions);
+            spec.replication = replication.unwrap_or(spec.replication);
             spec.retention = retention_time;
             spec.max_partition_size = max_partition_size;
-            let created = connected.cluster.create_topic(&spec).await.map_err(Failure::failed);
+            let created = match connected.cluster.create_topic(&spec).await {
+                Ok(true) => Ok("created"),
+                Ok(false) => exists(&connected.cluster, &name, partitions, replication).await,
+                Err(error) => Err(cluster::refused(&error)),
+            };
             connected.close().await?;
-            println!("topic \"{name}\" {}", if created? { "created" } else { "exists already" });
+            println!("topic \"{name}\" {}", created?);
             Ok(())
         }
         TopicCommand::List { format, target } => {
             let connected = cluster::connect(&target).await?;
-            let topics = connected.cluster.topics().await.map_err(Failure::failed);
+            let topics = connected.cluster.topics().await.map_err(|e| cluster::refused(&e));
             connected.close().await?;
             let rows: Vec<Row> = topics?.into_iter().map(Row::from).collect();
             match format {
@@ -84,8 +90,8 @@ pub(crate) async fn topic(arguments: TopicArgs) -> Outcome {
         }
         TopicCommand::Describe { name, format, target } => {
             let connected = cluster::connect(&target).await?;
-            let topic = connected.cluster.topic(&name).await.map_err(Failure::failed);
-            let partitions = connected.cluster.partitions(&name).await.map_err(Failure::failed);
+            let topic = connected.cluster.topic(&name).await.map_err(|e| cluster::refused(&e));
+            let partitions = connected.cluster.partitions(&name).await.map_err(|e| cluster::refused(&e));
             connected.close().await?;
             let partition = |p: host_cluster::PartitionInfo| Partition {
                 partition: p.partition,
@@ -96,11 +102,14 @@ pub(crate) async fn topic(arguments: TopicArgs) -> Outcome {
                 bytes: p.size,
             };
             let topic = Row::from(topic?);
-            let description = Description { topic, partitions: partitions?.into_iter().map(partition).collect() };
+            let partitions: Vec<Partition> = partitions?.into_iter().map(partition).collect();
             match format {
-                Format::Json => format::json(&description),
+                Format::Json => {
+                    let Row { name, replication, retention, status, .. } = topic;
+                    format::json(&Description { name, replication, retention, status, partitions })
+                }
                 Format::Text => {
-                    print(&description);
+                    print(&topic, &partitions);
                     Ok(())
                 }
             }
@@ -109,7 +118,7 @@ pub(crate) async fn topic(arguments: TopicArgs) -> Outcome {
             let connected = cluster::connect(&target).await?;
             let mut done = Ok(());
             for name in names {
-                done = connected.cluster.delete_topic(&name).await.map_err(Failure::failed);
+                done = connected.cluster.delete_topic(&name).await.map_err(|e| cluster::refused(&e));
                 if done.is_err() {
                     break;
                 }
@@ -121,11 +130,33 @@ pub(crate) async fn topic(arguments: TopicArgs) -> Outcome {
     }
 }
 
-fn print(description: &Description) {
-    format::table(&HEAD, &[description.topic.cells()]);
+/// A topic that exists already will do, unless it is another than the one that was asked for.
+async fn exists(
+    cluster: &host_cluster::Cluster,
+    name: &str,
+    partitions: Option<u32>,
+    replication: Option<u32>,
+) -> Outcome<&'static str> {
+    let found = cluster.topic(name).await.map_err(|e| cluster::refused(&e))?;
+    let other = |what: &str, found: u32, wanted: u32| {
+        Failure::failed(format!(
+            "topic \"{name}\" exists already, with another number of {what}: {found}, not {wanted}"
+        ))
+        .help("take another name, or delete it first, with its records")
+    };
+    if let Some(wanted) = partitions.filter(|&wanted| wanted != found.partitions) {
+        return Err(other("partitions", found.partitions, wanted));
+    }
+    match (replication, found.replication) {
+        (Some(wanted), Some(found)) if wanted != found => Err(other("replicas", found, wanted)),
+        _ => Ok("exists already"),
+    }
+}
+
+fn print(topic: &Row, partitions: &[Partition]) {
+    format::table(&HEAD, &[topic.cells()]);
     println!();
-    let rows: Vec<Vec<String>> = description
-        .partitions
+    let rows: Vec<Vec<String>> = partitions
         .iter()
         .map(|p| {
             vec![

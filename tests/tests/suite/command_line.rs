@@ -104,6 +104,9 @@ fn topics_and_records_by_hand() {
     assert_eq!(created.out, "topic \"letters\" created\n");
     let again = world.run(&format!("topic create letters {cluster}")).success();
     assert_eq!(again.out, "topic \"letters\" exists already\n");
+    let other = world.run(&format!("topic create letters --partitions 3 {cluster}"));
+    assert_eq!(other.code, Some(1), "{}", other.out);
+    assert!(other.log.contains("another number of partitions: 2, not 3"), "{}", other.log);
     let input = world.file("in.txt", "a:1\nb:2\na:3\n");
     let produce = format!("produce letters --key-separator : {cluster}");
     let _ = world.host(produce.split(' ')).stdin(&input).finish(std::time::Duration::from_secs(20)).success();
@@ -112,6 +115,7 @@ fn topics_and_records_by_hand() {
     lines.sort_unstable();
     assert_eq!(lines, ["[a] 1", "[a] 3", "[b] 2"]);
     let described = world.run(&format!("topic describe letters -O json {cluster}")).success();
+    assert_eq!(described.out.matches("\"partitions\":").count(), 1, "{}", described.out);
     let description: serde_json::Value = serde_json::from_str(&described.out).expect("JSON");
     let ends: i64 = description["partitions"]
         .as_array()
@@ -126,6 +130,7 @@ fn topics_and_records_by_hand() {
     let gone = world.run(&format!("consume -B -d letters {cluster}"));
     assert_eq!(gone.code, Some(1));
     assert!(gone.log.contains("there is no topic \"letters\""), "{}", gone.log);
+    assert!(gone.log.contains("help: `host topic list`"), "{}", gone.log);
 }
 
 #[test]

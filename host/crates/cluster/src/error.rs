@@ -69,7 +69,7 @@ pub enum Error {
         reason: String,
     },
     /// There is no such topic.
-    #[error("there is no topic {name:?} in the cluster; create it first, or let the configuration do it")]
+    #[error("there is no topic {name:?} in the cluster")]
     TopicNotFound {
         /// Its name.
         name: String,

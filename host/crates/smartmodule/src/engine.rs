@@ -64,6 +64,11 @@ impl Engine {
         if wasm.get(..8) == Some(b"\0asm\x0d\0\x01\0") {
             return Err(Error::Component { module: name.to_owned() });
         }
+        // Anything that is not binary would be taken for text, and be quoted at length as such.
+        if !wasm.starts_with(b"\0asm") && !wasm.trim_ascii_start().starts_with(b"(") && !wasm.starts_with(b";;") {
+            let reason = "it begins neither as a binary module nor as WebAssembly text".to_owned();
+            return Err(Error::NotAModule { module: name.to_owned(), reason });
+        }
         let digest: [u8; 32] = Sha256::digest(wasm).into();
         if let Some(compiled) = self.cached(&digest) {
             return Module::new(name, digest, true, &compiled);
