@@ -122,12 +122,7 @@ impl Request {
     /// # Errors
     /// Kind `config` when the method is not a token, or the address no absolute `http` or `https` one.
     pub fn new(method: &str, address: &str) -> Result<Self> {
-        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        if method.is_empty() || !method.bytes().all(is_token) {
-            return Err(Error::config(format!("`{method}` is not an HTTP method; write GET, POST or the like")));
-        }
-        // Standard methods are upper case, and nobody means anything else by `get`.
-        let method = method.to_ascii_uppercase();
+        let method = checked_method(method)?;
         let mut url = parse_address(address)?;
         let mut headers = Headers::default();
         if let Some(credentials) = take_credentials(&mut url) {
@@ -171,6 +166,13 @@ impl Request {
         Ok(self)
     }
 
+    /// Leaves a header out.
+    #[must_use]
+    pub fn without_header(mut self, name: &str) -> Self {
+        self.outgoing.headers.remove(name);
+        self
+    }
+
     /// Sets the body.
     #[must_use]
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
@@ -198,6 +200,15 @@ impl Request {
     pub fn keep_method(mut self) -> Self {
         self.keep_method = true;
         self
+    }
+
+    /// Sends it with another method.
+    ///
+    /// # Errors
+    /// Kind `config` when it is not a token.
+    pub fn method(mut self, method: &str) -> Result<Self> {
+        self.outgoing.method = checked_method(method)?;
+        Ok(self)
     }
 
     /// Sends it to another address. User and password in it take the place of an `Authorization` header.
@@ -246,6 +257,15 @@ impl Request {
 /// An address without credentials, query and fragment: fit for messages, since secrets like to hide there.
 pub(crate) fn place(url: &Url) -> String {
     format!("{}{}", url.origin().ascii_serialization(), url.path())
+}
+
+fn checked_method(method: &str) -> Result<String> {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if method.is_empty() || !method.bytes().all(is_token) {
+        return Err(Error::config(format!("`{method}` is not an HTTP method; write GET, POST or the like")));
+    }
+    // Standard methods are upper case, and nobody means anything else by `get`.
+    Ok(method.to_ascii_uppercase())
 }
 
 fn parse_address(address: &str) -> Result<Url> {
