@@ -7,7 +7,7 @@ use crate::failure::Outcome;
 use crate::{component, configuration, places};
 
 /// The connectors that come with the host, in the order of the page.
-const CONNECTORS: [&str; 2] = ["http-source", "test-source"];
+const CONNECTORS: [&str; 3] = ["http-sink", "http-source", "test-source"];
 
 /// Prints a page.
 pub(crate) async fn reference(what: Reference) -> Outcome {
@@ -20,7 +20,7 @@ pub(crate) async fn reference(what: Reference) -> Outcome {
                 let spec = configuration::spec(&component).await?;
                 println!("\n## {}\n\n{}\n\nSection `{}`:\n", spec.name, spec.description, spec.section);
                 println!("| key | type | default | |\n|-|-|-|-|");
-                for row in rows(&spec.schema) {
+                for row in rows("", &spec.schema, &spec.schema) {
                     println!("{row}");
                 }
             }
@@ -29,10 +29,10 @@ pub(crate) async fn reference(what: Reference) -> Outcome {
     Ok(())
 }
 
-/// A row for each property: those that must be given first, then by name.
-fn rows(schema: &Value) -> Vec<String> {
+/// A row for each property, and for those in it: those that must be given first, then by name.
+fn rows(within: &str, schema: &Value, root: &Value) -> Vec<String> {
     let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let mut rows: Vec<(bool, String)> = Vec::new();
+    let mut found: Vec<(bool, &str, String, Vec<String>)> = Vec::new();
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
         if property.get("x-alias-of").is_some() {
             continue;
@@ -56,10 +56,18 @@ fn rows(schema: &Value) -> Vec<String> {
             about.push_str(&format!(" Also written {}.", aliases.join(", ")));
         }
         let about = about.replace('|', "\\|");
-        rows.push((!needed, format!("| `{name}` | {} | {default} | {about} |", type_of(property, schema))));
+        let row = format!("| `{within}{name}` | {} | {default} | {about} |", type_of(property, root));
+        let inner = inner(property).map(|inner| rows(&format!("{within}{name}."), inner, root));
+        found.push((!needed, name, row, inner.unwrap_or_default()));
     }
-    rows.sort();
-    rows.into_iter().map(|(_, row)| row).collect()
+    found.sort();
+    found.into_iter().flat_map(|(.., row, inner)| std::iter::once(row).chain(inner)).collect()
+}
+
+/// What is described of the keys in a property, when it is a map, or may be one.
+fn inner(property: &Value) -> Option<&Value> {
+    let alternatives = property["anyOf"].as_array().into_iter().flatten();
+    std::iter::once(property).chain(alternatives).find(|schema| schema["properties"].is_object())
 }
 
 /// What may stand there, in a few words.
@@ -85,11 +93,16 @@ fn type_of(property: &Value, schema: &Value) -> String {
             return types.join(" or ");
         }
     }
+    let named = |kind: &str| match kind {
+        "object" => "map".to_owned(),
+        "array" => format!("list of {}", type_of(&property["items"], schema)),
+        kind => kind.to_owned(),
+    };
     match &property["type"] {
-        Value::String(one) if one == "array" => format!("list of {}", type_of(&property["items"], schema)),
-        Value::String(one) => one.clone(),
+        Value::String(one) => named(one),
         Value::Array(several) => {
-            several.iter().filter_map(Value::as_str).filter(|t| *t != "null").collect::<Vec<_>>().join(" or ")
+            let kinds = several.iter().filter_map(Value::as_str).filter(|kind| *kind != "null");
+            kinds.map(named).collect::<Vec<_>>().join(" or ")
         }
         _ => "any".to_owned(),
     }
