@@ -1,8 +1,8 @@
-//! Cursors in a local directory: one file a connector, replaced as a whole, and a lock that keeps a second
-//! `host` from running the same connector.
+//! Cursors in a local directory: one file a connector (a source) or a partition (a sink), replaced as a whole,
+//! and a lock that keeps a second `host` from running the same.
 //!
-//! `<state>/<name>.cursor` holds one line of JSON: the connector's name, the cursor in base64, a checksum and
-//! the time. It is written beside itself, flushed to the disk, and renamed, so a reader finds either the
+//! `<state>/<name>.cursor` holds one line of JSON: the connector's name, the cursor and the stages' state in
+//! base64, a checksum and the time. It is written beside itself, flushed to the disk, and renamed, so a reader finds either the
 //! previous cursor or the new one. `<state>/<name>.lock` is held for as long as the store lives; the system
 //! releases it when the process dies, however it dies.
 
@@ -15,7 +15,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
-use crate::ends::Checkpoint;
+use crate::ends::{Checkpoint, Saved};
 
 /// A cursor can't be kept or found again.
 #[derive(Debug, thiserror::Error)]
@@ -52,14 +52,71 @@ pub enum CheckpointError {
     /// The thread that writes cursors went away.
     #[error("the cursor could not be written: {0}")]
     Task(#[from] tokio::task::JoinError),
+    /// The cluster can't keep it.
+    #[error("can't keep the state of connector {connector} in the cluster: {reason}")]
+    Cluster {
+        /// The connector's name.
+        connector: String,
+        /// What the cluster said.
+        reason: String,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
 struct Stored {
     connector: String,
     cursor: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    stages: String,
     crc32: u32,
     saved: String,
+}
+
+impl Stored {
+    fn new(connector: &str, saved: &Saved) -> Self {
+        Self {
+            connector: connector.to_owned(),
+            cursor: BASE64.encode(&saved.cursor),
+            stages: BASE64.encode(&saved.stages),
+            crc32: crc32(saved.cursor.iter().chain(&saved.stages)),
+            saved: crate::source::now_ms().to_string(),
+        }
+    }
+
+    fn read(text: &str, connector: &str) -> Result<Saved, String> {
+        let stored: Self = serde_json::from_str(text).map_err(|e| e.to_string())?;
+        let decode = |text: &str| BASE64.decode(text).map_err(|e| e.to_string());
+        let saved = Saved { cursor: decode(&stored.cursor)?, stages: decode(&stored.stages)? };
+        if crc32(saved.cursor.iter().chain(&saved.stages)) != stored.crc32 {
+            return Err("the checksum does not match".to_owned());
+        }
+        if stored.connector != connector {
+            return Err(format!("it belongs to {}", stored.connector));
+        }
+        Ok(saved)
+    }
+}
+
+/// What is saved, as one line of JSON that says whose it is; how it lies in files and in topics.
+#[must_use]
+pub fn encode(connector: &str, saved: &Saved) -> String {
+    serde_json::to_string(&Stored::new(connector, saved)).expect("strings and numbers always make JSON")
+}
+
+/// Reads what [`encode`] wrote.
+///
+/// # Errors
+/// What is wrong with it, in words.
+///
+/// ```
+/// use host_pipeline::{checkpoint, ends::Saved};
+/// let saved = Saved { cursor: b"17".to_vec(), stages: b"sum=4".to_vec() };
+/// let text = checkpoint::encode("cats", &saved);
+/// assert_eq!(checkpoint::decode(&text, "cats"), Ok(saved));
+/// assert!(checkpoint::decode(&text, "dogs").is_err());
+/// ```
+pub fn decode(text: &str, connector: &str) -> Result<Saved, String> {
+    Stored::read(text, connector)
 }
 
 /// The cursor of one connector in a local directory.
@@ -85,8 +142,11 @@ impl LocalCheckpoint {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn open(directory: &Path, connector: &str) -> Result<Self, CheckpointError> {
+        Self::open_file(directory, connector, &file_name(connector))
+    }
+
+    fn open_file(directory: &Path, connector: &str, name: &str) -> Result<Self, CheckpointError> {
         fs::create_dir_all(directory).map_err(|source| io_error("create", directory, source))?;
-        let name = file_name(connector);
         let path = directory.join(format!("{name}.lock"));
         let lock = OpenOptions::new()
             .create(true)
@@ -104,22 +164,23 @@ impl LocalCheckpoint {
         Ok(Self { connector: connector.to_owned(), path: directory.join(format!("{name}.cursor")), _lock: lock })
     }
 
-    fn read(&self) -> Result<Option<Vec<u8>>, CheckpointError> {
+    /// As [`open`](Self::open), for one partition of a sink's topic.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_partition(directory: &Path, connector: &str, partition: u32) -> Result<Self, CheckpointError> {
+        // A dot, which `file_name` writes otherwise: no connector's own name can be mistaken for it.
+        Self::open_file(directory, connector, &format!("{}.{partition}", file_name(connector)))
+    }
+
+    fn read(&self) -> Result<Option<Saved>, CheckpointError> {
         let text = match fs::read_to_string(&self.path) {
             Ok(text) => text,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(e) if e.kind() == io::ErrorKind::InvalidData => return Err(self.damaged("not text")),
             Err(source) => return Err(io_error("read", &self.path, source)),
         };
-        let stored: Stored = serde_json::from_str(&text).map_err(|e| self.damaged(&e.to_string()))?;
-        let cursor = BASE64.decode(&stored.cursor).map_err(|e| self.damaged(&e.to_string()))?;
-        if crc32(&cursor) != stored.crc32 {
-            return Err(self.damaged("the checksum does not match"));
-        }
-        if stored.connector != self.connector {
-            return Err(self.damaged(&format!("it belongs to {}", stored.connector)));
-        }
-        Ok(Some(cursor))
+        decode(&text, &self.connector).map(Some).map_err(|reason| self.damaged(&reason))
     }
 
     fn damaged(&self, reason: &str) -> CheckpointError {
@@ -130,26 +191,21 @@ impl LocalCheckpoint {
 
 #[async_trait]
 impl Checkpoint for LocalCheckpoint {
-    async fn load(&mut self) -> Result<Option<Vec<u8>>, CheckpointError> {
+    async fn load(&mut self) -> Result<Option<Saved>, CheckpointError> {
         self.read()
     }
 
-    async fn save(&mut self, cursor: &[u8]) -> Result<(), CheckpointError> {
-        let stored = Stored {
-            connector: self.connector.clone(),
-            cursor: BASE64.encode(cursor),
-            crc32: crc32(cursor),
-            saved: crate::source::now_ms().to_string(),
-        };
+    async fn save(&mut self, saved: &Saved) -> Result<(), CheckpointError> {
+        let text = encode(&self.connector, saved);
         let path = self.path.clone();
         // Flushing waits for the disk, so it must not hold up the other tasks of this thread.
-        tokio::task::spawn_blocking(move || replace(&path, &stored)).await?
+        tokio::task::spawn_blocking(move || replace(&path, text)).await?
     }
 }
 
-fn replace(path: &Path, stored: &Stored) -> Result<(), CheckpointError> {
-    let beside = path.with_extension("cursor.new");
-    let mut text = serde_json::to_string(stored).expect("strings and numbers always make JSON");
+fn replace(path: &Path, mut text: String) -> Result<(), CheckpointError> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
     text.push('\n');
     let write = || {
         let mut file = File::create(&beside)?;
@@ -177,8 +233,8 @@ fn file_name(connector: &str) -> String {
 }
 
 /// CRC-32 as zip and Ethernet use it; bitwise, for it sees a few bytes a batch.
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0u32, |crc, &byte| {
+fn crc32<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> u32 {
+    !bytes.into_iter().fold(!0u32, |crc, &byte| {
         (0..8).fold(crc ^ u32::from(byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 })
     })
 }
@@ -194,18 +250,23 @@ mod tests {
             let mut store = LocalCheckpoint::open(dir.path(), "a/b ä").expect("open");
             assert_eq!(store.load().await.expect("load"), None);
             for cursor in [&b"1"[..], b"", b"\x00\xff"] {
-                store.save(cursor).await.expect("save");
+                let saved = Saved { cursor: cursor.to_vec(), stages: b"sum".to_vec() };
+                store.save(&saved).await.expect("save");
             }
         }
         let mut store = LocalCheckpoint::open(dir.path(), "a/b ä").expect("the lock went with its holder");
-        assert_eq!(store.load().await.expect("load"), Some(b"\x00\xff".to_vec()));
+        let saved = store.load().await.expect("load").expect("it was saved");
+        assert_eq!((saved.cursor.as_slice(), saved.stages.as_slice()), (&b"\x00\xff"[..], &b"sum"[..]));
+        let mut other = LocalCheckpoint::open_partition(dir.path(), "a/b ä", 3).expect("a partition is another lock");
+        assert_eq!(other.load().await.expect("load"), None);
     }
 
     #[tokio::test]
     async fn a_damaged_file_is_named_and_not_taken_for_a_beginning() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let mut store = LocalCheckpoint::open(dir.path(), "cats").expect("open");
-        store.save(b"position 17").await.expect("save");
+        let saved = Saved { cursor: b"position 17".to_vec(), ..Saved::default() };
+        store.save(&saved).await.expect("save");
         let path = dir.path().join("cats.cursor");
         let text = fs::read_to_string(&path).expect("it was just written");
         let flipped = text.replacen("\"crc32\":", "\"crc32\":1", 1);

@@ -58,7 +58,7 @@ pub struct Position {
     /// The topic it came from, or was meant for.
     pub topic: String,
     /// Its partition, when it came from a topic.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition: Option<u32>,
     /// Its offset, when it came from a topic.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,6 +89,12 @@ pub struct DeadLetter {
     /// The value, if there was a record at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<Payload>,
+    /// The key that a sink was handed, where stages had changed the record before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shaped_key: Option<Payload>,
+    /// The value that a sink was handed, where stages had changed the record before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shaped_value: Option<Payload>,
 }
 
 impl DeadLetter {
@@ -114,6 +120,8 @@ mod tests {
             timestamp: 1_700_000_000_000,
             key: None,
             value: Some(Payload::new(&[0xc3, 0x28])),
+            shaped_key: None,
+            shaped_value: None,
         };
         let text = letter.to_json();
         assert_eq!(serde_json::from_slice::<DeadLetter>(&text).expect("our own JSON"), letter);

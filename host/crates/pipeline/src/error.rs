@@ -61,7 +61,7 @@ impl Fault {
 pub enum PipelineError {
     /// The connector reported something that trying again does not mend.
     #[error("the connector stopped ({}): {}", .0.kind.name(), .0.message)]
-    Source(Fault),
+    Connector(Fault),
     /// Retrying came to its configured end.
     #[error("gave up after {attempts} attempts: {}", .fault.message)]
     RetriesExhausted {
@@ -71,12 +71,12 @@ pub enum PipelineError {
         fault: Fault,
     },
     /// A stage refused a record, and the policy is to stop.
-    #[error("stage {stage} refused record {index} of a batch: {reason}")]
+    #[error("stage {stage} refused record {place}: {reason}")]
     Refused {
-        /// The stage, as the configuration names it.
+        /// The stage, as the configuration names it; `protocol` for the connector itself.
         stage: String,
-        /// The record's index in the batch that was read.
-        index: u32,
+        /// Which record, in words.
+        place: String,
         /// The stage's own words.
         reason: String,
         /// The beginning of the record's value, readable.
@@ -93,6 +93,14 @@ pub enum PipelineError {
     /// The topic refuses the records for good.
     #[error("can't write to {topic}: {}", .fault.message)]
     Output {
+        /// The topic.
+        topic: String,
+        /// What the cluster said.
+        fault: Fault,
+    },
+    /// The topic can't be read, or its positions not be kept.
+    #[error("can't read {topic}: {}", .fault.message)]
+    Input {
         /// The topic.
         topic: String,
         /// What the cluster said.

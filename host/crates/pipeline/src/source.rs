@@ -16,12 +16,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::ends::{Applied, Checkpoint, OpenSource, Output, Stages};
-use crate::stages::Isolating;
-use crate::{PipelineError, Progress, RetryPolicy};
+use crate::policy::Policy;
+use crate::shape::{STATE_EVERY, Shaped, Shaper};
+use crate::{PipelineError, Progress, RateLimit, RetryPolicy};
 
 /// Batches that may wait between two parts. Two, so that a part which finishes early finds work while the
 /// other one still has some; more would only add to what is repeated after a crash.
-const QUEUE: usize = 2;
+pub(crate) const QUEUE: usize = 2;
 
 /// What to do with a record that can't be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,6 +51,8 @@ pub struct Settings {
     pub max_bytes: u32,
     /// How long a delivery may wait for more records.
     pub linger: Duration,
+    /// How fast records may go.
+    pub rate_limit: Option<Arc<RateLimit>>,
 }
 
 impl Default for Settings {
@@ -61,6 +64,7 @@ impl Default for Settings {
             max_records: 10_000,
             max_bytes: 1 << 20,
             linger: Duration::ZERO,
+            rate_limit: None,
         }
     }
 }
@@ -104,18 +108,24 @@ pub(crate) struct Chunk {
 }
 
 /// A batch on its way from the stages to the writer.
-pub(crate) struct Shaped {
+pub(crate) struct Work {
     pub(crate) sequence: u64,
     pub(crate) applied: Applied,
     pub(crate) cursor: Vec<u8>,
     pub(crate) unusable: Option<String>,
+    /// See [`Shaped::state`].
+    pub(crate) state: Option<Vec<u8>>,
 }
 
-/// What is durable: everything up to the chunk with this number, and the newest cursor of those.
+/// What is durable.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Durable {
+    /// All records up to the chunk with this number are acknowledged.
     pub(crate) sequence: u64,
+    /// The newest cursor that is kept.
     pub(crate) cursor: Vec<u8>,
+    /// The number of the chunk that it came with.
+    pub(crate) kept: u64,
 }
 
 impl SourceRun {
@@ -126,10 +136,12 @@ impl SourceRun {
     /// everything behind it will be read again.
     pub async fn run(self) -> Result<Stopped, PipelineError> {
         let Self { source, stages, output, dead_letters, mut checkpoint, settings, progress, stop } = self;
-        let cursor = checkpoint.load().await?.filter(|cursor| !cursor.is_empty());
+        let saved = checkpoint.load().await?.unwrap_or_default();
+        let mut shaper = Shaper::new(stages);
+        shaper.restore(&saved.stages)?;
         let (to_stages, chunks) = mpsc::channel::<Chunk>(QUEUE);
-        let (to_writer, shaped) = mpsc::channel::<Shaped>(QUEUE);
-        let (durable_tx, durable) = watch::channel(Durable { sequence: 0, cursor: cursor.clone().unwrap_or_default() });
+        let (to_writer, shaped) = mpsc::channel::<Work>(QUEUE);
+        let (durable_tx, durable) = watch::channel(Durable { cursor: saved.cursor.clone(), ..Durable::default() });
 
         let reader = reader::Reader {
             opener: source,
@@ -138,10 +150,11 @@ impl SourceRun {
             stop,
             to_stages,
             durable,
+            last_place: 0,
         };
         let writer = writer::Writer {
             output,
-            dead_letters,
+            policy: Policy::new(settings.on_error, &settings.connector, dead_letters, Arc::clone(&progress)),
             checkpoint,
             settings,
             progress: Arc::clone(&progress),
@@ -150,8 +163,10 @@ impl SourceRun {
         };
         // Whoever drops this run drops the writer with it: nobody may write behind the back of the next one.
         let writer = AbortOnDropHandle::new(tokio::spawn(writer.run()));
-        let stages = tokio::task::spawn_blocking(move || run_stages(stages, chunks, &to_writer, &progress));
-        let read = reader.run(cursor).await;
+        let runtime = tokio::runtime::Handle::current();
+        let stages =
+            tokio::task::spawn_blocking(move || run_stages(shaper, chunks, &to_writer, &progress, &runtime));
+        let read = reader.run(Some(saved.cursor).filter(|cursor| !cursor.is_empty())).await;
 
         // The first part of the way that failed is the cause; the ones before it only found the queue closed.
         writer.await.map_err(|_| PipelineError::Defect { part: "writer" })??;
@@ -160,24 +175,54 @@ impl SourceRun {
     }
 }
 
+/// The part in the middle. A thread of its own, for stages compute.
 fn run_stages(
-    stages: Box<dyn Stages>,
+    mut shaper: Shaper,
     mut chunks: mpsc::Receiver<Chunk>,
-    to_writer: &mpsc::Sender<Shaped>,
+    to_writer: &mpsc::Sender<Work>,
     progress: &Progress,
+    runtime: &tokio::runtime::Handle,
 ) -> Result<(), PipelineError> {
-    let mut stages = Isolating::new(stages);
-    while let Some(Chunk { sequence, batch, cursor, unusable }) = chunks.blocking_recv() {
-        let applied =
-            stages.apply(batch).map_err(|fault| PipelineError::Stage { stage: fault.stage, reason: fault.reason })?;
-        progress.shaped_records.add(applied.batch.len() as u64);
-        progress.refused_records.add(applied.refusals.len() as u64);
-        progress.restarts.add(std::mem::take(&mut stages.renewals));
-        if to_writer.blocking_send(Shaped { sequence, applied, cursor, unusable }).is_err() {
-            break;
+    let mut next_offset = 0;
+    // The last chunk with a cursor, as long as the state behind it was not handed on and nothing came after it.
+    let mut owed: Option<(u64, Vec<u8>)> = None;
+    loop {
+        let next = match &owed {
+            None => chunks.blocking_recv(),
+            Some(_) => match runtime.block_on(async { tokio::time::timeout(STATE_EVERY, chunks.recv()).await }) {
+                Ok(next) => next,
+                Err(_) => {
+                    let Some((sequence, cursor)) = owed.take() else { continue };
+                    if to_writer.blocking_send(place(sequence, cursor, shaper.export())).is_err() {
+                        return Ok(());
+                    }
+                    continue;
+                }
+            },
+        };
+        let Some(Chunk { sequence, batch, cursor, unusable }) = next else { break };
+        let records = batch.len() as i64;
+        let shaped = if shaper.is_empty() {
+            Shaper::pass(batch, progress)
+        } else {
+            shaper.shape(&batch, next_offset, progress)?
+        };
+        let Shaped { applied, state } = shaped;
+        next_offset += records;
+        owed = (shaper.is_owed() && !cursor.is_empty()).then(|| (sequence, cursor.clone()));
+        if to_writer.blocking_send(Work { sequence, applied, cursor, unusable, state }).is_err() {
+            return Ok(());
         }
     }
+    if let Some((sequence, cursor)) = owed {
+        let _ = to_writer.blocking_send(place(sequence, cursor, shaper.export()));
+    }
     Ok(())
+}
+
+/// A place to keep, behind records that were handed on before.
+fn place(sequence: u64, cursor: Vec<u8>, state: Vec<u8>) -> Work {
+    Work { sequence, applied: Applied::default(), cursor, unusable: None, state: Some(state) }
 }
 
 /// Unix milliseconds now.

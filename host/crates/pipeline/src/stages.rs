@@ -25,21 +25,28 @@ impl Isolating {
         Self { stages, failures_in_a_row: 0, renewals: 0 }
     }
 
-    /// Puts a batch through; the indexes in the result count from the batch's first record.
-    pub(crate) fn apply(&mut self, batch: Batch) -> Result<Applied, StageFault> {
-        if self.stages.is_empty() {
-            let sources = (0..batch.len() as u32).collect();
-            return Ok(Applied { batch, sources, refusals: Vec::new() });
-        }
-        let kept = batch.clone();
-        match self.stages.apply(batch) {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.stages.is_empty()
+    }
+
+    pub(crate) fn state(&self) -> Vec<u8> {
+        self.stages.state()
+    }
+
+    pub(crate) fn restore(&mut self, state: &[u8]) -> Result<(), StageFault> {
+        self.stages.restore(state)
+    }
+
+    /// Puts a batch through whose first record has this offset; the indexes in the result count from it.
+    pub(crate) fn apply(&mut self, batch: &Batch, first_offset: i64) -> Result<Applied, StageFault> {
+        match self.stages.apply(batch, first_offset) {
             Ok(applied) => {
                 self.failures_in_a_row = 0;
                 Ok(applied)
             }
             Err(fault) => {
                 self.renew(&fault)?;
-                self.in_halves(&kept, fault)
+                self.in_halves(batch, first_offset, fault)
             }
         }
     }
@@ -51,7 +58,7 @@ impl Isolating {
     }
 
     /// `batch` just failed with `fault`, and the stages are fresh.
-    fn in_halves(&mut self, batch: &Batch, fault: StageFault) -> Result<Applied, StageFault> {
+    fn in_halves(&mut self, batch: &Batch, first_offset: i64, fault: StageFault) -> Result<Applied, StageFault> {
         if batch.len() <= 1 {
             self.failures_in_a_row += 1;
             if self.failures_in_a_row >= BROKEN_AFTER {
@@ -73,7 +80,7 @@ impl Isolating {
         let mut joined = Applied::default();
         for range in [0..middle, middle..batch.len()] {
             let first = range.start as u32;
-            let part = self.apply(batch.slice(range))?;
+            let part = self.apply(&batch.slice(range), first_offset + i64::from(first))?;
             joined.batch.append(&part.batch);
             joined.sources.extend(part.sources.into_iter().map(|source| source + first));
             joined.refusals.extend(part.refusals.into_iter().map(|r| Refusal { index: r.index + first, ..r }));
@@ -93,14 +100,14 @@ mod tests {
     }
 
     impl Stages for Brittle {
-        fn apply(&mut self, batch: Batch) -> Result<Applied, StageFault> {
+        fn apply(&mut self, batch: &Batch, _: i64) -> Result<Applied, StageFault> {
             assert!(self.usable, "used again after a failure, without being made anew");
             if batch.iter().any(|r| self.poison.iter().any(|p| p.as_bytes() == r.value)) {
                 self.usable = false;
                 return Err(StageFault { stage: "brittle".into(), reason: "trap".into() });
             }
             let sources = (0..batch.len() as u32).collect();
-            Ok(Applied { batch, sources, refusals: Vec::new() })
+            Ok(Applied { batch: batch.clone(), sources, refusals: Vec::new() })
         }
 
         fn renew(&mut self) -> Result<(), StageFault> {
@@ -116,7 +123,7 @@ mod tests {
     #[test]
     fn only_the_records_at_fault_are_refused() {
         let mut stages = Isolating::new(Box::new(Brittle { poison: &["x", "y"], usable: true }));
-        let applied = stages.apply(batch(&["a", "x", "b", "c", "y", "d", "e"])).expect("the rest passes");
+        let applied = stages.apply(&batch(&["a", "x", "b", "c", "y", "d", "e"]), 0).expect("the rest passes");
         assert_eq!(applied.batch, batch(&["a", "b", "c", "d", "e"]));
         assert_eq!(applied.sources, [0, 2, 3, 5, 6]);
         let refused: Vec<_> = applied.refusals.iter().map(|r| (r.index, r.value.as_slice())).collect();
@@ -126,7 +133,7 @@ mod tests {
     #[test]
     fn a_stage_that_fails_on_everything_is_broken() {
         let mut stages = Isolating::new(Box::new(Brittle { poison: &["x"], usable: true }));
-        let fault = stages.apply(batch(&["x"; 100])).expect_err("every record fails");
+        let fault = stages.apply(&batch(&["x"; 100]), 0).expect_err("every record fails");
         assert_eq!(fault.reason, "trap");
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct Reader {
     pub(super) stop: CancellationToken,
     pub(super) to_stages: mpsc::Sender<Chunk>,
     pub(super) durable: watch::Receiver<Durable>,
+    /// The number of the last chunk that had a cursor.
+    pub(super) last_place: u64,
 }
 
 /// What one reading of the source came to.
@@ -103,12 +105,20 @@ impl Reader {
                     }
                 }
             }
-            let busy = self.durable.borrow().sequence < *sequence;
-            let limit = Limit {
-                max_records: self.settings.max_records,
-                max_bytes: self.settings.max_bytes,
-                max_wait: if busy { BUSY_WAIT } else { IDLE_WAIT },
-            };
+            if let Some(wait) = self.settings.rate_limit.as_ref().map(|limit| limit.wait()).filter(|w| !w.is_zero()) {
+                if wait > SERVE_EVERY
+                    && let Err(fault) = source.read(Limit::SERVE).await
+                    && fault.kind == FaultKind::Internal
+                {
+                    return Ok(Ended::Broken(fault));
+                }
+                tokio::select! {
+                    () = self.stop.cancelled() => {}
+                    () = tokio::time::sleep(wait.min(SERVE_EVERY)) => {}
+                }
+                continue;
+            }
+            let limit = self.limit(self.durable.borrow().sequence < *sequence);
             match source.read(limit).await {
                 Ok(read) => {
                     backoff.reset();
@@ -122,7 +132,7 @@ impl Reader {
                     }
                 }
                 Err(fault) => match fault.kind {
-                    FaultKind::Config | FaultKind::Auth => return Err(PipelineError::Source(fault)),
+                    FaultKind::Config | FaultKind::Auth => return Err(PipelineError::Connector(fault)),
                     FaultKind::Internal => return Ok(Ended::Broken(fault)),
                     FaultKind::Unreachable | FaultKind::Throttled => {
                         if !self.pause(backoff, fault).await? {
@@ -139,14 +149,31 @@ impl Reader {
         }
     }
 
+    /// How much the next read may return, and how long it may wait.
+    fn limit(&self, busy: bool) -> Limit {
+        let (max_records, max_bytes) = (self.settings.max_records, self.settings.max_bytes);
+        let (max_records, max_bytes) = match &self.settings.rate_limit {
+            Some(limit) => limit.batch(max_records, max_bytes),
+            None => (max_records, max_bytes),
+        };
+        Limit { max_records, max_bytes, max_wait: if busy { BUSY_WAIT } else { IDLE_WAIT } }
+    }
+
     /// Hands a read on to the stages. A read without records still carries its cursor.
     async fn forward(&mut self, read: Read, sequence: &mut u64) -> Result<(), SendError<Chunk>> {
         if read.batch.is_empty() && read.cursor.is_empty() {
             return Ok(());
         }
-        self.progress.read_records.add(read.batch.len() as u64);
-        self.progress.read_bytes.add(read.batch.byte_len() as u64);
+        let (records, bytes) = (read.batch.len() as u64, read.batch.byte_len() as u64);
+        self.progress.read_records.add(records);
+        self.progress.read_bytes.add(bytes);
+        if let Some(limit) = &self.settings.rate_limit {
+            limit.pass(records, bytes);
+        }
         *sequence += 1;
+        if !read.cursor.is_empty() {
+            self.last_place = *sequence;
+        }
         let chunk = Chunk { sequence: *sequence, batch: read.batch, cursor: read.cursor, unusable: None };
         self.to_stages.send(chunk).await
     }
@@ -185,7 +212,7 @@ impl Reader {
     /// Waits before the next attempt; false when a stop was asked for meanwhile.
     async fn pause(&mut self, backoff: &mut Backoff, fault: Fault) -> Result<bool, PipelineError> {
         if matches!(fault.kind, FaultKind::Config | FaultKind::Auth) {
-            return Err(PipelineError::Source(fault));
+            return Err(PipelineError::Connector(fault));
         }
         let Some(wait) = backoff.next(fault.retry_after) else {
             return Err(PipelineError::RetriesExhausted { attempts: backoff.attempts(), fault });
@@ -205,9 +232,14 @@ impl Reader {
         }
     }
 
-    /// Waits until everything up to `sequence` is durable; false when the parts behind ended before.
+    /// Waits until everything up to `sequence` is acknowledged and the last cursor is kept; false when the
+    /// parts behind ended before.
     async fn drained(&mut self, sequence: u64) -> bool {
-        self.durable.wait_for(|durable| durable.sequence >= sequence).await.is_ok()
+        let place = self.last_place;
+        // A chunk without a cursor behind the last place: that place is kept as soon as the stages are asked
+        // for their state again, or not at all. Only what is certain to come is waited for.
+        let certain = if place == sequence { place } else { 0 };
+        self.durable.wait_for(|durable| durable.sequence >= sequence && durable.kept >= certain).await.is_ok()
     }
 
     /// Lets the parts behind finish, and tells the source one last time.

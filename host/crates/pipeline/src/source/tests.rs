@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::checkpoint::CheckpointError;
-use crate::ends::{Limit, Read, Refusal, Source, StageFault};
+use crate::ends::{Limit, Read, Refusal, Saved, Source, StageFault};
 use crate::{Fault, FaultKind};
 
 /// What the world outside of the loop has seen.
@@ -110,11 +110,12 @@ struct Memory(Arc<World>);
 
 #[async_trait]
 impl Checkpoint for Memory {
-    async fn load(&mut self) -> Result<Option<Vec<u8>>, CheckpointError> {
-        Ok(self.0.cursor.lock().expect("lock").map(|n| n.to_string().into_bytes()))
+    async fn load(&mut self) -> Result<Option<Saved>, CheckpointError> {
+        let cursor = self.0.cursor.lock().expect("lock").map(|n| n.to_string().into_bytes());
+        Ok(cursor.map(|cursor| Saved { cursor, ..Saved::default() }))
     }
-    async fn save(&mut self, cursor: &[u8]) -> Result<(), CheckpointError> {
-        let cursor = number(cursor);
+    async fn save(&mut self, saved: &Saved) -> Result<(), CheckpointError> {
+        let cursor = number(&saved.cursor);
         let sent = self.0.topic.lock().expect("lock").iter().copied().max().map_or(0, |n| n + 1);
         let letters = self.0.letters.lock().expect("lock").len() as u64;
         let skipped = u64::from(self.0.skipped.load(Ordering::SeqCst));
@@ -128,7 +129,7 @@ impl Checkpoint for Memory {
 struct Refusing(fn(u64) -> bool);
 
 impl Stages for Refusing {
-    fn apply(&mut self, batch: Batch) -> Result<Applied, StageFault> {
+    fn apply(&mut self, batch: &Batch, _: i64) -> Result<Applied, StageFault> {
         let refused = |i: usize| (self.0)(number(batch.value(i)));
         let sources = (0..batch.len()).filter(|&i| !refused(i)).map(|i| i as u32).collect();
         let refusals = (0..batch.len()).filter(|&i| refused(i)).map(|i| Refusal {
@@ -281,7 +282,7 @@ async fn skip_counts_what_it_skips() {
 async fn an_input_that_the_source_cannot_use_follows_the_policy() {
     let faults = vec![(21, FaultKind::Data)];
     let (_, ended) = Case { faults: faults.clone(), ..Case::default() }.run().await;
-    assert!(matches!(ended, Err(PipelineError::Source(Fault { kind: FaultKind::Data, .. }))));
+    assert!(matches!(ended, Err(PipelineError::Connector(Fault { kind: FaultKind::Data, .. }))));
     let (world, ended) = Case { faults, on_error: OnError::DeadLetter, ..Case::default() }.run().await;
     assert_eq!(ended.expect("goes on"), Stopped::End);
     assert_eq!(topic(&world).len(), 100);
@@ -293,7 +294,7 @@ async fn an_input_that_the_source_cannot_use_follows_the_policy() {
 async fn what_retrying_cannot_mend_ends_the_run() {
     for kind in [FaultKind::Config, FaultKind::Auth] {
         let (_, ended) = Case { faults: vec![(0, kind)], ..Case::default() }.run().await;
-        assert!(matches!(ended, Err(PipelineError::Source(fault)) if fault.kind == kind));
+        assert!(matches!(ended, Err(PipelineError::Connector(fault)) if fault.kind == kind));
     }
     let retry = RetryPolicy { max: Some(2), ..Case::default().retry };
     let faults = vec![(50, FaultKind::Unreachable); 3];

@@ -6,25 +6,20 @@ use host_batch::Batch;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Durable, OnError, Settings, Shaped, now_ms};
-use crate::dead_letter::{DeadLetter, Payload, Position};
-use crate::ends::{Checkpoint, Output, Refusal};
+use super::{Durable, OnError, Settings, Work, now_ms};
+use crate::dead_letter::Position;
+use crate::ends::{Applied, Checkpoint, Output, Refusal, Saved};
+use crate::policy::{Content, Lost, PROTOCOL, Policy};
 use crate::{Fault, FaultKind, PipelineError, Progress};
-
-/// How much of a refused value an error message shows.
-const SHOWN_BYTES: usize = 200;
-
-/// The stage that an unusable input is put down to when the connector itself reported it.
-const PROTOCOL: &str = "protocol";
 
 /// The last part of the loop.
 pub(super) struct Writer {
     pub(super) output: Box<dyn Output>,
-    pub(super) dead_letters: Option<Box<dyn Output>>,
+    pub(super) policy: Policy,
     pub(super) checkpoint: Box<dyn Checkpoint>,
     pub(super) settings: Settings,
     pub(super) progress: Arc<Progress>,
-    pub(super) shaped: mpsc::Receiver<Shaped>,
+    pub(super) shaped: mpsc::Receiver<Work>,
     pub(super) durable: watch::Sender<Durable>,
 }
 
@@ -32,11 +27,12 @@ pub(super) struct Writer {
 #[derive(Default)]
 struct Delivery {
     batch: Batch,
-    refusals: Vec<Refusal>,
-    cursor: Vec<u8>,
+    lost: Vec<Lost>,
     sequence: u64,
+    /// The newest place in it that can be kept, and the number of the chunk that ends there.
+    place: Option<(u64, Saved)>,
     /// The policy is to stop: what comes behind is not to be delivered.
-    stopped_by: Option<Refusal>,
+    stopped_by: Option<Lost>,
 }
 
 impl Writer {
@@ -51,7 +47,7 @@ impl Writer {
 
     /// Joins what is waiting, or comes within the linger time, up to the batch size. The first batch is not
     /// copied, so the common case of one batch at a time costs nothing.
-    async fn merge(&mut self, first: Shaped) -> Delivery {
+    async fn merge(&mut self, first: Work) -> Delivery {
         let mut delivery = Delivery::default();
         self.add(&mut delivery, first);
         let deadline = Instant::now() + self.settings.linger;
@@ -70,104 +66,72 @@ impl Writer {
         delivery
     }
 
-    fn add(&self, delivery: &mut Delivery, shaped: Shaped) {
-        let Shaped { sequence, mut applied, cursor, unusable } = shaped;
-        if let Some(reason) = unusable {
-            let stage = PROTOCOL.to_owned();
-            applied.refusals.push(Refusal { index: 0, stage, reason, key: None, value: Vec::new() });
-        }
-        if self.settings.on_error == OnError::Stop && !applied.refusals.is_empty() {
-            let refusal = applied.refusals.swap_remove(0);
-            let before = applied.sources.partition_point(|&source| source < refusal.index);
-            delivery.batch.append(&applied.batch.slice(0..before));
-            delivery.stopped_by = Some(refusal);
+    fn add(&self, delivery: &mut Delivery, work: Work) {
+        let Work { sequence, applied: Applied { batch, sources, refusals }, cursor, unusable, state } = work;
+        let mut lost: Vec<(u32, Lost)> = refusals.into_iter().map(|r| (r.index, self.lost(r))).collect();
+        lost.extend(unusable.map(|reason| (0, self.unusable(reason))));
+        if self.settings.on_error == OnError::Stop && !lost.is_empty() {
+            let (index, refused) = lost.swap_remove(0);
+            let before = sources.partition_point(|&source| source < index);
+            delivery.batch.append(&batch.slice(0..before));
+            delivery.stopped_by = Some(refused);
             return;
         }
         if delivery.batch.is_empty() {
-            delivery.batch = applied.batch;
+            delivery.batch = batch;
         } else {
-            delivery.batch.append(&applied.batch);
+            delivery.batch.append(&batch);
         }
-        delivery.refusals.append(&mut applied.refusals);
+        delivery.lost.extend(lost.into_iter().map(|(_, lost)| lost));
         delivery.sequence = sequence;
-        if !cursor.is_empty() {
-            delivery.cursor = cursor;
+        if let Some(stages) = state.filter(|_| !cursor.is_empty()) {
+            delivery.place = Some((sequence, Saved { cursor, stages }));
         }
+    }
+
+    fn lost(&self, refusal: Refusal) -> Lost {
+        let Refusal { index, stage, reason, key, value } = refusal;
+        let (position, record) = (self.position(Some(index)), Some(Content { key, value }));
+        Lost { stage, reason, attempts: 1, position, record, shaped: None }
+    }
+
+    fn unusable(&self, reason: String) -> Lost {
+        let (stage, position) = (PROTOCOL.to_owned(), self.position(None));
+        Lost { stage, reason, attempts: 1, position, record: None, shaped: None }
+    }
+
+    fn position(&self, index: Option<u32>) -> Position {
+        Position { topic: self.output.name().to_owned(), partition: None, offset: None, index }
     }
 
     async fn deliver(&mut self, delivery: Delivery) -> Result<(), PipelineError> {
-        let Delivery { mut batch, refusals, cursor, sequence, stopped_by } = delivery;
+        let Delivery { mut batch, lost, sequence, place, stopped_by } = delivery;
         if !batch.is_empty() {
             batch.stamp(now_ms());
-            send(self.output.as_mut(), &batch).await?;
+            let sent = self.output.send(&batch).await;
+            sent.map_err(|fault| PipelineError::Output { topic: self.output.name().to_owned(), fault })?;
             self.progress.sent_records.add(batch.len() as u64);
             self.progress.sent_bytes.add(batch.byte_len() as u64);
         }
-        if !refusals.is_empty() {
-            self.give_up(&refusals).await?;
-        }
-        if !cursor.is_empty() {
-            self.checkpoint.save(&cursor).await?;
+        self.policy.give_up(&lost).await?;
+        if let Some((_, saved)) = &place {
+            self.checkpoint.save(saved).await?;
         }
         self.durable.send_modify(|durable| {
-            durable.sequence = sequence;
-            if !cursor.is_empty() {
-                durable.cursor = cursor;
+            durable.sequence = durable.sequence.max(sequence);
+            if let Some((kept, saved)) = place {
+                durable.kept = kept;
+                durable.cursor = saved.cursor;
             }
         });
-        if let Some(Refusal { stage, index, reason, value, .. }) = stopped_by {
-            let shown = &value[..value.len().min(SHOWN_BYTES)];
-            let value = String::from_utf8_lossy(shown).into_owned();
-            return Err(if stage == PROTOCOL {
-                PipelineError::Source(Fault::new(FaultKind::Data, reason))
-            } else {
-                PipelineError::Refused { stage, index, reason, value }
-            });
-        }
-        Ok(())
+        let Some(lost) = stopped_by else { return Ok(()) };
+        let value = lost.shown();
+        Err(match lost.position.index {
+            None => PipelineError::Connector(Fault::new(FaultKind::Data, lost.reason)),
+            Some(index) => {
+                let place = format!("{index} of a batch");
+                PipelineError::Refused { stage: lost.stage, place, reason: lost.reason, value }
+            }
+        })
     }
-
-    /// Skips refused records, or puts them onto the dead-letter topic.
-    async fn give_up(&mut self, refusals: &[Refusal]) -> Result<(), PipelineError> {
-        for refusal in refusals {
-            tracing::warn!(
-                stage = %refusal.stage,
-                reason = %refusal.reason,
-                policy = if self.settings.on_error == OnError::DeadLetter { "dead-letter" } else { "skip" },
-                "record refused"
-            );
-        }
-        let Some(topic) = self.dead_letters.as_mut().filter(|_| self.settings.on_error == OnError::DeadLetter) else {
-            self.progress.skipped.add(refusals.len() as u64);
-            return Ok(());
-        };
-        let mut letters = Batch::default();
-        for Refusal { index, stage, reason, key, value } in refusals {
-            let lone = stage == PROTOCOL && key.is_none() && value.is_empty();
-            let letter = DeadLetter {
-                connector: self.settings.connector.clone(),
-                stage: stage.clone(),
-                reason: reason.clone(),
-                attempts: 1,
-                position: Position {
-                    topic: self.output.name().to_owned(),
-                    partition: None,
-                    offset: None,
-                    index: (!lone).then_some(*index),
-                },
-                timestamp: now_ms(),
-                key: key.as_deref().map(Payload::new),
-                value: (!lone).then(|| Payload::new(value)),
-            };
-            letters.push(None, &letter.to_json(), None);
-        }
-        send(topic.as_mut(), &letters).await?;
-        self.progress.dead_letters.add(refusals.len() as u64);
-        Ok(())
-    }
-}
-
-async fn send(output: &mut dyn Output, batch: &Batch) -> Result<(), PipelineError> {
-    let sent = output.send(batch).await;
-    sent.map_err(|fault| PipelineError::Output { topic: output.name().to_owned(), fault })
 }
