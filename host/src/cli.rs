@@ -39,6 +39,7 @@ pub(crate) enum Command {
 Examples:
   host run --connector http-source.wasm --config cat-facts.yaml
   host run --config cat-facts.yaml --secrets secrets.txt --cluster 10.0.0.5:9003
+  host run --connector http-sink --topic facts --set endpoint=http://localhost:8000/ --disable-continuous
   host run --embedded --connector http-source --topic facts \\
       --set endpoint=http://localhost:8000/facts.json --filter json-filter --with field=length --with op=lt --with value=50
 
@@ -194,9 +195,19 @@ pub(crate) struct RunArgs {
     #[arg(long = "with", value_name = "KEY=VALUE", value_parser = pair, help_heading = "Stages (in the order given, behind those of the configuration)")]
     pub(crate) with: Vec<(String, String)>,
 
-    /// Where cursors are kept [default: beside the embedded broker's data, or the user's state directory]
-    #[arg(long, value_name = "DIR")]
+    /// Where cursors and the stages' state are kept: a directory, or `cluster` for a topic of the cluster, so that
+    /// the connector goes on from any machine [default: beside the embedded broker's data, or the user's state
+    /// directory]
+    #[arg(long, value_name = "DIR|cluster")]
     pub(crate) state: Option<PathBuf>,
+
+    /// Sinks: end when everything is delivered that the topic holds now
+    #[arg(short = 'd', long = "disable-continuous")]
+    pub(crate) until_end: bool,
+
+    /// Sinks: read every Nth partition only, as in `--shard 0/3`; N processes with 0/N to (N-1)/N share the topic
+    #[arg(long, value_name = "I/N")]
+    pub(crate) shard: Option<Shard>,
 
     #[command(flatten)]
     pub(crate) target: TargetArgs,
@@ -445,6 +456,34 @@ pub(crate) enum SmartmoduleCommand {
         #[command(flatten)]
         target: TargetArgs,
     },
+}
+
+/// A share of a topic's partitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shard {
+    /// Which share, from 0.
+    pub(crate) index: u32,
+    /// Of how many.
+    pub(crate) of: u32,
+}
+
+impl std::str::FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+        match parts {
+            Some((index, of)) if index < of => Ok(Self { index, of }),
+            Some((index, of)) => Err(format!("share {index} of {of}: the first one is 0, the last {}", of.max(1) - 1)),
+            None => Err("write it as in 0/3".to_owned()),
+        }
+    }
+}
+
+impl std::fmt::Display for Shard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.index, self.of)
+    }
 }
 
 /// A stage given on the command line.

@@ -53,12 +53,12 @@ pub(crate) fn connector_reference<'a>(arguments: &'a ConnectorArgs, config: &'a 
     arguments.connector.as_deref().unwrap_or(&config.meta.kind)
 }
 
-/// Which way the configuration wants records to go; a source unless it says otherwise.
-pub(crate) fn direction(config: &ConnectorConfig) -> &'static str {
-    match config.meta.direction {
-        Some(Direction::Sink) => "sink",
-        _ => "source",
-    }
+/// Which way the configuration wants records to go, if it says so.
+pub(crate) fn direction(config: &ConnectorConfig) -> Option<&'static str> {
+    config.meta.direction.map(|direction| match direction {
+        Direction::Source => "source",
+        Direction::Sink => "sink",
+    })
 }
 
 /// The connector's own section, checked against its schema; from here on its secrets are kept out of the logs.

@@ -52,17 +52,32 @@ fn replace(drawn: &mut Vec<String>, lines: Vec<String>) -> io::Result<()> {
     Ok(())
 }
 
-/// What the lines of a source run are called.
-#[derive(Debug, Clone)]
+/// What the lines of a run are called: where records come from, what they pass, where they go.
+#[derive(Clone)]
 pub(crate) struct Names {
-    /// The connector, as in `http-source`.
-    pub(crate) connector: String,
+    /// The connector, or `topic …`.
+    pub(crate) input: String,
+    /// What the way from there waits for.
+    pub(crate) input_link: Option<Link>,
     /// The stages, as in `filter json-filter → map json-project`; empty for none.
     pub(crate) stages: String,
-    /// The topic.
-    pub(crate) topic: String,
-    /// Whether the topic can be reached.
-    pub(crate) link: host_cluster::Status,
+    /// The connector, or `topic …`.
+    pub(crate) output: String,
+    /// What the way there waits for.
+    pub(crate) output_link: Option<Link>,
+}
+
+/// Says what a connection waits for, if it does.
+pub(crate) type Link = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+
+/// The link of a producer or consumer.
+pub(crate) fn link(status: host_cluster::Status) -> Link {
+    Arc::new(move || match status.get() {
+        LinkState::Waiting { since, reason } => {
+            Some(format!("waiting for {} s: {reason}", since.elapsed().as_secs()))
+        }
+        _ => None,
+    })
 }
 
 /// Redraws the lines of a run until dropped, when there is a terminal to draw on.
@@ -130,38 +145,27 @@ impl Drawing {
 }
 
 fn lines(names: &Names, before: &Snapshot, now: &Snapshot, seconds: f64) -> Vec<String> {
-    let rate = |was: u64, is: u64| (is.saturating_sub(was) as f64 / seconds) as u64;
-    let topic = format!("topic {}", names.topic);
-    let column = [&names.connector, &names.stages, &topic].map(|name| name.chars().count()).into_iter().max();
+    let rate = |was: u64, is: u64| thousands((is.saturating_sub(was) as f64 / seconds) as u64);
+    let column = [&names.input, &names.stages, &names.output].map(|name| name.chars().count()).into_iter().max();
     let column = column.unwrap_or(0).clamp(12, 40);
-    let mut lines = vec![format!(
-        "  {:<column$} {:>12} records  {:>10}/s  {:>9}{}",
-        names.connector,
-        thousands(now.read_records),
-        thousands(rate(before.read_records, now.read_records)),
-        bytes(now.read_bytes),
-        now.waiting.as_ref().map(|w| format!("  waiting: {w}")).unwrap_or_default(),
-    )];
+    let line = |name: &str, was: u64, is: u64, rest: String| {
+        format!("  {name:<column$} {:>12} records  {:>10}/s  {rest}", thousands(is), rate(was, is))
+    };
+    // The connector is the end that has no link to the cluster: what it waits for, it says itself.
+    let waiting = |link: &Option<Link>| match link {
+        Some(link) => link(),
+        None => now.waiting.as_ref().map(|what| format!("waiting: {what}")),
+    };
+    let end = |size: u64, link: &Option<Link>| {
+        format!("{:>9}{}", bytes(size), waiting(link).map(|what| format!("  {what}")).unwrap_or_default())
+    };
+    let mut lines =
+        vec![line(&names.input, before.read_records, now.read_records, end(now.read_bytes, &names.input_link))];
     if !names.stages.is_empty() {
-        lines.push(format!(
-            "  {:<column$} {:>12} records  {:>10}/s  {:>9} refused",
-            names.stages,
-            thousands(now.shaped_records),
-            thousands(rate(before.shaped_records, now.shaped_records)),
-            thousands(now.refused_records),
-        ));
+        let refused = format!("{:>9} refused", thousands(now.refused_records));
+        lines.push(line(&names.stages, before.shaped_records, now.shaped_records, refused));
     }
-    lines.push(format!(
-        "  {:<column$} {:>12} records  {:>10}/s  {:>9}{}",
-        topic,
-        thousands(now.sent_records),
-        thousands(rate(before.sent_records, now.sent_records)),
-        bytes(now.sent_bytes),
-        match names.link.get() {
-            LinkState::Waiting { since, reason } => format!("  waiting for {} s: {reason}", since.elapsed().as_secs()),
-            _ => String::new(),
-        },
-    ));
+    lines.push(line(&names.output, before.sent_records, now.sent_records, end(now.sent_bytes, &names.output_link)));
     lines
 }
 

@@ -2,9 +2,12 @@
 
 use async_trait::async_trait;
 use host_batch::Batch;
-use host_cluster::{Cluster, Producer, ProducerOptions};
-use host_connector::{Component, ErrorKind, Reader, Sandbox};
-use host_pipeline::ends::{Limit, OpenSource, Output, Read, Source};
+use host_cluster::{Cluster, Committer, Consumer, Producer, ProducerOptions};
+use host_connector::{Component, ErrorKind, GuestError, Reader, Sandbox, Writer};
+use host_pipeline::ends::{
+    Delivery, Failure as Undelivered, Fetched, Input, Limit, OpenSink, OpenSource, Output, Positions, Read, Sink,
+    Source,
+};
 use host_pipeline::{Fault, FaultKind};
 
 use crate::failure::{Failure, Outcome};
@@ -42,17 +45,52 @@ impl Source for ComponentReader {
     }
 }
 
+/// Opens writers of a sink component.
+pub(crate) struct ComponentSink {
+    pub(crate) component: Component,
+    pub(crate) sandbox: Sandbox,
+    /// The connector's section as JSON text.
+    pub(crate) section: String,
+}
+
+#[async_trait]
+impl OpenSink for ComponentSink {
+    async fn open(&self) -> Result<Box<dyn Sink>, Fault> {
+        let writer = Writer::open(&self.component, &self.sandbox, &self.section).await.map_err(fault)?;
+        Ok(Box::new(ComponentWriter(writer)))
+    }
+}
+
+struct ComponentWriter(Writer);
+
+#[async_trait]
+impl Sink for ComponentWriter {
+    async fn write(&mut self, delivery: &Delivery) -> Result<Vec<Undelivered>, Fault> {
+        let Delivery { batch, topic, partition, offsets } = delivery;
+        let handed = host_connector::Delivery { batch, topic, partition: *partition, offsets };
+        let failures = self.0.write(handed).await.map_err(fault)?;
+        let undelivered = |failure: host_connector::Failure| {
+            let GuestError { kind, message, retry_after } = failure.error;
+            Undelivered { index: failure.index, fault: Fault { kind: fault_kind(kind), message, retry_after } }
+        };
+        Ok(failures.into_iter().map(undelivered).collect())
+    }
+}
+
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 fn fault(error: host_connector::Error) -> Fault {
-    let kind = match error.kind() {
+    Fault { kind: fault_kind(error.kind()), message: error.to_string(), retry_after: error.retry_after() }
+}
+
+fn fault_kind(kind: ErrorKind) -> FaultKind {
+    match kind {
         ErrorKind::Config => FaultKind::Config,
         ErrorKind::Auth => FaultKind::Auth,
         ErrorKind::Unreachable => FaultKind::Unreachable,
         ErrorKind::Throttled => FaultKind::Throttled,
         ErrorKind::Data => FaultKind::Data,
         ErrorKind::Internal => FaultKind::Internal,
-    };
-    Fault { kind, message: error.to_string(), retry_after: error.retry_after() }
+    }
 }
 
 /// A topic of the cluster.
@@ -73,5 +111,36 @@ impl Output for Topic {
 
     async fn send(&mut self, batch: &Batch) -> Result<(), Fault> {
         self.0.send(batch).await.map_err(|error| Fault::new(FaultKind::Config, error.to_string()))
+    }
+}
+
+/// Some partitions of a topic, to be read.
+pub(crate) struct TopicInput(pub(crate) Consumer);
+
+#[async_trait]
+impl Input for TopicInput {
+    fn topic(&self) -> &str {
+        self.0.topic()
+    }
+
+    async fn next(&mut self) -> Result<Option<Fetched>, Fault> {
+        let fetched = self.0.next().await.map_err(|error| Fault::new(FaultKind::Config, error.to_string()))?;
+        Ok(fetched.map(|host_cluster::Fetched { partition, first_offset, next_offset, batch }| Fetched {
+            partition,
+            first_offset,
+            next_offset,
+            batch,
+        }))
+    }
+}
+
+/// How far a sink got, kept by the cluster.
+pub(crate) struct Offsets(pub(crate) Committer);
+
+#[async_trait]
+impl Positions for Offsets {
+    async fn commit(&self, partition: u32, next_offset: i64) -> Result<(), Fault> {
+        let committed = self.0.commit(partition, next_offset).await;
+        committed.map_err(|error| Fault::new(FaultKind::Config, error.to_string()))
     }
 }

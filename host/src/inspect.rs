@@ -38,7 +38,7 @@ struct Allowed {
 
 /// Prints what is known of a component.
 pub(crate) async fn inspect(arguments: InspectArgs, redaction: Redaction) -> Outcome {
-    let path = places::connector(&arguments.component, "source")?;
+    let path = places::connector(&arguments.component, None)?;
     let component = component::load(&path).await?;
     let spec = configuration::spec(&component).await?;
     let mut sandbox = host_connector::Sandbox::default();

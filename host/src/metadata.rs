@@ -19,7 +19,7 @@ struct Metadata {
 
 /// Prints a component's metadata.
 pub(crate) async fn metadata(arguments: ComponentArgs) -> Outcome {
-    let component = component::load(&places::connector(&arguments.component, "source")?).await?;
+    let component = component::load(&places::connector(&arguments.component, None)?).await?;
     let spec = configuration::spec(&component).await?;
     format::json(&Metadata {
         name: spec.name,

@@ -28,8 +28,9 @@ fn looks_like_a_file(reference: &str) -> bool {
 }
 
 /// Finds a connector by path, or by name on the connector path. `direction` is tried as a suffix, so that the
-/// `type: http` with `direction: source` of older configuration files finds `http-source`.
-pub(crate) fn connector(reference: &str, direction: &str) -> Outcome<PathBuf> {
+/// `type: http` with `direction: source` of older configuration files finds `http-source`; without one, first
+/// `-source`, then `-sink`.
+pub(crate) fn connector(reference: &str, direction: Option<&str>) -> Outcome<PathBuf> {
     if looks_like_a_file(reference) {
         let path = PathBuf::from(reference);
         return if path.is_file() {
@@ -39,7 +40,11 @@ pub(crate) fn connector(reference: &str, direction: &str) -> Outcome<PathBuf> {
         };
     }
     let bare = reference.strip_suffix("-connector").unwrap_or(reference);
-    let mut names = vec![reference.to_owned(), format!("{reference}-{direction}"), format!("{bare}-{direction}")];
+    let mut names = vec![reference.to_owned()];
+    let directions = direction.map_or_else(|| vec!["source", "sink"], |direction| vec![direction]);
+    for direction in directions {
+        names.extend([format!("{reference}-{direction}"), format!("{bare}-{direction}")]);
+    }
     names.dedup();
     let places = search_path("connectors", "HOST_CONNECTOR_PATH");
     let candidates = names.iter().flat_map(|name| places.iter().map(move |dir| dir.join(format!("{name}.wasm"))));

@@ -16,7 +16,7 @@ pub(crate) async fn reference(what: Reference) -> Outcome {
         Reference::Connectors => {
             println!("# Connectors\n\nGenerated from the connectors' own schemas by `just docs`; do not edit.");
             for name in CONNECTORS {
-                let component = component::load(&places::connector(name, "source")?).await?;
+                let component = component::load(&places::connector(name, None)?).await?;
                 let spec = configuration::spec(&component).await?;
                 println!("\n## {}\n\n{}\n\nSection `{}`:\n", spec.name, spec.description, spec.section);
                 println!("| key | type | default | |\n|-|-|-|-|");

@@ -23,7 +23,7 @@ fn every_record_arrives_once_and_in_order() {
     let broker = Broker::start(&world);
     let config = world.file("c.yaml", numbered(20_000, "0s"));
     let ended = world.run(&format!("run --config {} --cluster {}", config.display(), broker.address())).success();
-    assert!(ended.log.contains("source came to its end, everything is delivered"), "{}", ended.log);
+    assert!(ended.log.contains("input came to its end, everything is delivered"), "{}", ended.log);
     assert_eq!(consume(&world, &broker, "numbers"), (0..20_000).collect::<Vec<_>>());
 
     let again = world.run(&format!("run --config {} --cluster {}", config.display(), broker.address())).success();

@@ -29,6 +29,8 @@ pub struct HostSettings {
     pub sandbox: SandboxSettings,
     /// How fast records may go.
     pub rate_limit: RateLimit,
+    /// How many writers a sink may have at most; one for each partition when absent.
+    pub parallelism: Option<u32>,
     /// Where a source's cursor is kept.
     pub state: StateSettings,
     /// How long stopping may take before it is forced.
@@ -44,6 +46,7 @@ impl Default for HostSettings {
             batch: BatchSettings::default(),
             sandbox: SandboxSettings::default(),
             rate_limit: RateLimit::default(),
+            parallelism: None,
             state: StateSettings::default(),
             // Kubernetes kills a pod 30 s after asking it to stop: this leaves time to be heard about it.
             grace_period: Duration::from_secs(20),
@@ -145,7 +148,7 @@ pub struct RateLimit {
     pub bytes_per_second: Option<u64>,
 }
 
-/// Where a source's cursor is kept.
+/// Where cursors and the state of stages are kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StateSettings {
@@ -186,6 +189,7 @@ pub(crate) fn read_host(field: &Field<'_>, report: &mut Report) -> HostSettings 
     if let Some(period) = fields.get("grace-period").and_then(|field| field.duration(report)) {
         settings.grace_period = period;
     }
+    settings.parallelism = fields.get("parallelism").and_then(|field| field.positive(report));
     if let Some(field) = fields.get("retry") {
         read_retry(&field, &mut settings.retry, report);
     }

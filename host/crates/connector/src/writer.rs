@@ -13,16 +13,16 @@ use crate::reader::close;
 use crate::{Error, Kind, Sandbox};
 
 /// Records of one partition, with their places of origin.
-#[derive(Debug, Clone)]
-pub struct Delivery {
+#[derive(Debug, Clone, Copy)]
+pub struct Delivery<'a> {
     /// The records, in order.
-    pub batch: Batch,
+    pub batch: &'a Batch,
     /// The topic they come from.
-    pub topic: String,
+    pub topic: &'a str,
     /// The partition they come from.
     pub partition: u32,
     /// The offset that each record was made from: as many as records, never falling.
-    pub offsets: Vec<i64>,
+    pub offsets: &'a [i64],
 }
 
 /// One record that was not delivered.
@@ -69,7 +69,7 @@ impl Writer {
     /// # Errors
     /// Nothing is known of the records then: the whole delivery must be handed in again. The writer lives on
     /// unless [`Error::ends_instance`] is true.
-    pub async fn write(&mut self, delivery: &Delivery) -> Result<Vec<Failure>, Error> {
+    pub async fn write(&mut self, delivery: Delivery<'_>) -> Result<Vec<Failure>, Error> {
         if let Some(worn) = self.open.take_if(|open| open.instance.worn_out()) {
             tracing::debug!(
                 component = self.component.name(),
@@ -121,14 +121,14 @@ impl Open {
         Ok(Self { instance, guest, writer })
     }
 
-    async fn write(&mut self, delivery: &Delivery) -> Result<Vec<Failure>, Error> {
+    async fn write(&mut self, delivery: Delivery<'_>) -> Result<Vec<Failure>, Error> {
         const CALL: &str = "write";
         let records = delivery.batch.len();
         let handed = sink::Delivery {
             batch: batch_out(delivery.batch.clone()),
-            topic: delivery.topic.clone(),
+            topic: delivery.topic.to_owned(),
             partition: delivery.partition,
-            offsets: delivery.offsets.clone(),
+            offsets: delivery.offsets.to_vec(),
         };
         let call = self.instance.begin(CALL, Duration::ZERO, 0)?;
         let resource = self.guest.writer();

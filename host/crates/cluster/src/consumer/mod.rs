@@ -11,7 +11,9 @@
 mod committer;
 mod fetcher;
 
+use std::collections::BTreeMap;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -54,6 +56,8 @@ pub struct ConsumerOptions {
     pub start: Start,
     /// The name under which the cluster keeps how far this consumer got.
     pub consumer_id: Option<String>,
+    /// Partitions that start at this offset, whatever the cluster knows and `start` says.
+    pub resume: BTreeMap<u32, i64>,
     /// How many bytes one response may have. More is asked for, once, where a single batch is larger.
     pub max_bytes: u32,
     /// Whether to read what only the leader has yet.
@@ -74,6 +78,7 @@ impl ConsumerOptions {
             partitions: Vec::new(),
             start: Start::End,
             consumer_id: None,
+            resume: BTreeMap::new(),
             max_bytes: 1 << 20,
             isolation: Isolation::ReadUncommitted,
             until_end: false,
@@ -98,17 +103,20 @@ pub struct Fetched {
 /// Reads a topic. Dropped, it stops reading at once.
 #[derive(Debug)]
 pub struct Consumer {
+    topic: String,
     lanes: Vec<Lane>,
     turn: usize,
     committer: Committer,
     status: Status,
-    _fetchers: JoinSet<()>,
+    /// Ends with the last consumer that reads from one of them.
+    fetchers: Arc<JoinSet<()>>,
 }
 
 /// What comes from one partition's fetcher.
 #[derive(Debug)]
 struct Lane {
     partition: u32,
+    start: i64,
     events: mpsc::Receiver<Result<Event, Error>>,
 }
 
@@ -142,16 +150,18 @@ impl Cluster {
         let mut lanes = Vec::with_capacity(logs.len());
         for (&partition, &log) in &logs {
             let known = stored.iter().find(|found| found.topic == topic && found.partition == partition);
-            let position = position(topic, partition, log, options.start, known.map(|found| found.next_offset))?;
+            let known = options.resume.get(&partition).copied().or(known.map(|found| found.next_offset));
+            let position = position(topic, partition, log, options.start, known)?;
             let (sender, events) = mpsc::channel(1);
             let until = options.until_end.then_some(log.end);
             fetchers.spawn(
                 fetcher::Fetcher::new(self.clone(), &options, partition, position, until, sender, status.clone()).run(),
             );
-            lanes.push(Lane { partition, events });
+            lanes.push(Lane { partition, start: position, events });
         }
         let committer = Committer::new(self.clone(), topic, options.consumer_id.clone(), logs.keys().copied());
-        Ok(Consumer { lanes, turn: 0, committer, status, _fetchers: fetchers })
+        let (topic, fetchers) = (topic.to_owned(), Arc::new(fetchers));
+        Ok(Consumer { topic, lanes, turn: 0, committer, status, fetchers })
     }
 }
 
@@ -201,6 +211,39 @@ impl Consumer {
     /// As [`Committer::commit`].
     pub async fn commit(&self, partition: u32, next_offset: i64) -> Result<(), Error> {
         self.committer.commit(partition, next_offset).await
+    }
+
+    /// The topic.
+    #[must_use]
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// The partitions that are still read, and where the reading of each began.
+    #[must_use]
+    pub fn starts(&self) -> BTreeMap<u32, i64> {
+        self.lanes.iter().map(|lane| (lane.partition, lane.start)).collect()
+    }
+
+    /// Splits it into as many consumers as there are partitions, but at most so many: each reads some of the
+    /// partitions, and none waits for another.
+    #[must_use]
+    pub fn split(self, most: usize) -> Vec<Self> {
+        let Self { topic, lanes, committer, status, fetchers, .. } = self;
+        let consumer = |_| Self {
+            topic: topic.clone(),
+            lanes: Vec::new(),
+            turn: 0,
+            committer: committer.clone(),
+            status: status.clone(),
+            fetchers: Arc::clone(&fetchers),
+        };
+        let count = most.clamp(1, lanes.len().max(1));
+        let mut consumers: Vec<Self> = (0..count).map(consumer).collect();
+        for (index, lane) in lanes.into_iter().enumerate() {
+            consumers[index % count].lanes.push(lane);
+        }
+        consumers
     }
 
     /// What commits, for use beside [`next`](Self::next), from another task if need be.

@@ -65,11 +65,19 @@ pub(crate) const HOST: Group = Group {
             example: "{records-per-second: 1000}",
         },
         Key {
+            name: "parallelism",
+            aliases: &[],
+            kind: "whole number from 1",
+            default: || "one for each partition, at most 64".to_owned(),
+            about: "How many writers a sink has at most. A partition's records all go through one of them, in order.",
+            example: "4",
+        },
+        Key {
             name: "state",
             aliases: &[],
             kind: "map (`host.state`)",
             default: || "see there".to_owned(),
-            about: "Where a source's cursor is kept.",
+            about: "Where a source's cursor and the state of stages are kept.",
             example: "{store: local}",
         },
         Key {
@@ -182,7 +190,7 @@ pub(crate) const SANDBOX: Group = Group {
 
 pub(crate) const RATE_LIMIT: Group = Group {
     path: "host.rate-limit",
-    about: "How fast records may go. This version refuses to run with a limit rather than to pass over it.",
+    about: "How fast records may go, on average: read from a source, or written to a sink.",
     keys: &[
         Key {
             name: "records-per-second",
@@ -206,14 +214,14 @@ pub(crate) const RATE_LIMIT: Group = Group {
 
 pub(crate) const STATE: Group = Group {
     path: "host.state",
-    about: "Where a source's cursor is kept.",
+    about: "Where a source's cursor and the state of stages (accumulators, look-back windows) are kept. A sink's offsets are always kept by the cluster.",
     keys: &[
         Key {
             name: "store",
             aliases: &[],
             kind: "`local` or `cluster`",
             default: || "`local`".to_owned(),
-            about: "`local` is a file on this machine; `cluster`, a topic, is refused by this version.",
+            about: "`local` is a directory of this machine; `cluster` is a topic of the cluster, so that the connector goes on from any machine. `--state cluster` says the same.",
             example: "local",
         },
         Key {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use host_batch::Batch;
-use host_connector::{Delivery, Error, ErrorKind, Kind, Limit, Reader, Sandbox, TransformStage, Writer};
+use host_connector::{Delivery, Error, ErrorKind, Failure, Kind, Limit, Reader, Sandbox, TransformStage, Writer};
 
 use crate::guest::{Heard, LIMIT, component, open, read, sandbox};
 
@@ -106,9 +106,10 @@ async fn closing_lets_the_guest_clean_up() {
     assert!(heard.lines().is_empty(), "a dropped one has no say");
 }
 
-fn delivery(values: &[&str]) -> Delivery {
-    let offsets = (100..).take(values.len()).collect();
-    Delivery { batch: batch(values), topic: "facts".into(), partition: 2, offsets }
+/// Writes records of offsets 100, 101 and so on.
+async fn write(writer: &mut Writer, batch: &Batch) -> Result<Vec<Failure>, Error> {
+    let offsets: Vec<i64> = (100..).take(batch.len()).collect();
+    writer.write(Delivery { batch, topic: "facts", partition: 2, offsets: &offsets }).await
 }
 
 #[tokio::test]
@@ -116,22 +117,21 @@ async fn a_sink_acknowledges_or_says_which() {
     let (heard, sandbox) = Heard::sandbox();
     let sink = component("echo-sink").await;
     let mut writer = Writer::open(&sink, &sandbox, "{}").await.expect("it opens");
-    assert_eq!(writer.write(&delivery(&[])).await.expect("nothing is fine"), []);
-    let mut keyed = delivery(&["a"]);
-    keyed.batch = [(Some("k"), "a")].into_iter().collect();
-    assert_eq!(writer.write(&keyed).await.expect("it writes"), []);
+    assert_eq!(write(&mut writer, &batch(&[])).await.expect("nothing is fine"), []);
+    let keyed = [(Some("k"), "a")].into_iter().collect();
+    assert_eq!(write(&mut writer, &keyed).await.expect("it writes"), []);
     assert_eq!(heard.lines(), ["Info [] facts/2@100 k=a"]);
 
-    let failures = writer.write(&delivery(&["x", "fail-throttled", "y", "fail-data"])).await.expect("it writes");
+    let failures = write(&mut writer, &batch(&["x", "fail-throttled", "y", "fail-data"])).await.expect("it writes");
     let seen: Vec<_> = failures.iter().map(|failure| (failure.index, failure.error.kind)).collect();
     assert_eq!(seen, [(1, ErrorKind::Throttled), (3, ErrorKind::Data)]);
     assert_eq!(failures[0].error.retry_after, Some(Duration::from_millis(7)));
 
-    let error = writer.write(&delivery(&["refuse"])).await.expect_err("it refuses");
+    let error = write(&mut writer, &batch(&["refuse"])).await.expect_err("it refuses");
     assert_eq!((error.kind(), error.ends_instance()), (ErrorKind::Unreachable, false));
-    let error = writer.write(&delivery(&["lie"])).await.expect_err("it lies");
+    let error = write(&mut writer, &batch(&["lie"])).await.expect_err("it lies");
     assert!(matches!(error, Error::Nonsense { call: "write", .. }), "{error:?}");
-    assert!(matches!(writer.write(&delivery(&["x"])).await, Err(Error::Poisoned { .. })));
+    assert!(matches!(write(&mut writer, &batch(&["x"])).await, Err(Error::Poisoned { .. })));
 }
 
 #[tokio::test]
@@ -158,7 +158,7 @@ async fn leaking_sinks_and_transforms_are_replaced_in_time() {
     let mut writer = Writer::open(&sink, &tight, config).await.expect("it opens");
     for _ in 0..500 {
         stage.apply(&batch(&["a"])).await.expect("100 MB leak through 32 MiB");
-        writer.write(&delivery(&["a"])).await.expect("100 MB leak through 32 MiB");
+        write(&mut writer, &batch(&["a"])).await.expect("100 MB leak through 32 MiB");
     }
     assert!(stage.replaced() >= 2 && writer.replaced() >= 2, "{} {}", stage.replaced(), writer.replaced());
     stage.close().await;

@@ -1,5 +1,7 @@
 //! Builds the stages that the configuration and the command line name.
 
+mod state;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,7 +10,7 @@ use host_batch::Batch;
 use host_cluster::{Cluster, ConsumerOptions, Start};
 use host_config::{ConnectorConfig, TransformStep};
 use host_pipeline::ends::{Applied, Refusal, StageFault, Stages};
-use host_smartmodule::{Chain, Engine, EngineOptions, Kind, Limits, LookBack, Module, Stage, Tracking};
+use host_smartmodule::{Chain, Engine, EngineOptions, Kind, Limits, LookBack, Module, Stage, StageState, Tracking};
 
 use crate::cli::{RunArgs, StageFlag};
 use crate::failure::{Failure, Outcome};
@@ -51,8 +53,15 @@ pub(crate) fn wanted(
     Ok(wanted)
 }
 
-/// Compiles and initialises the stages.
-pub(crate) async fn build(wanted: Vec<Wanted>, config: &ConnectorConfig, cluster: &Cluster) -> Outcome<SmartModules> {
+/// Stages that were fetched and compiled, from which chains are made: one for a source, one for each partition
+/// of a sink.
+pub(crate) struct Compiled {
+    stages: Vec<Stage>,
+    names: Vec<String>,
+}
+
+/// Fetches and compiles the stages.
+pub(crate) async fn compile(wanted: Vec<Wanted>, config: &ConnectorConfig, cluster: &Cluster) -> Outcome<Compiled> {
     let mut stages = Vec::with_capacity(wanted.len());
     let mut names = Vec::with_capacity(wanted.len());
     if !wanted.is_empty() {
@@ -75,11 +84,38 @@ pub(crate) async fn build(wanted: Vec<Wanted>, config: &ConnectorConfig, cluster
             stages.push(stage);
         }
     }
-    let mut chain = Chain::new(stages).map_err(Failure::config)?;
-    // One acknowledgement covers the batch, so it is enough to know which batch an output came from.
-    chain.set_tracking(Tracking::Coarse);
-    look_back(&mut chain, cluster, &config.meta.topic.name).await?;
-    Ok(SmartModules { chain, names, next_offset: 0 })
+    Ok(Compiled { stages, names })
+}
+
+impl Compiled {
+    /// What the stages are, as in `filter json-filter → map json-project`; empty for none.
+    pub(crate) fn describe(&self) -> String {
+        self.names.join(" → ")
+    }
+
+    /// Says so in the log, if there are any.
+    pub(crate) fn announce(&self) {
+        if !self.names.is_empty() {
+            tracing::info!(stages = %self.describe(), "stages ready");
+        }
+    }
+
+    /// The chain of a source. One acknowledgement covers a batch there, so it is enough to know which batch an
+    /// output came from.
+    pub(crate) fn source_chain(&self) -> Outcome<SmartModules> {
+        self.chain(Tracking::Coarse)
+    }
+
+    /// The chain of one partition of a sink, where every output's own offset counts.
+    pub(crate) fn sink_chain(&self) -> Outcome<SmartModules> {
+        self.chain(Tracking::Exact)
+    }
+
+    fn chain(&self, tracking: Tracking) -> Outcome<SmartModules> {
+        let mut chain = Chain::new(self.stages.clone()).map_err(Failure::config)?;
+        chain.set_tracking(tracking);
+        Ok(SmartModules { chain, described: self.describe() })
+    }
 }
 
 /// A short name for messages: the file's, or the reference itself.
@@ -132,54 +168,89 @@ fn read(path: &Path) -> Outcome<Vec<u8>> {
     std::fs::read(path).map_err(|e| Failure::config(format!("can't read {}: {e}", path.display())))
 }
 
-/// Shows each stage that looks back the newest records of the topic it helps to fill.
-async fn look_back(chain: &mut Chain, cluster: &Cluster, topic: &str) -> Outcome {
-    let windows: Vec<(usize, LookBack)> = chain
-        .stages()
-        .enumerate()
-        .filter(|(_, stage)| stage.module.wants_look_back())
-        .filter_map(|(index, stage)| Some((index, stage.look_back?)))
-        .collect();
-    for (index, window) in windows {
-        let start = if window.last > 0 { Start::FromEnd(window.last) } else { Start::Beginning };
-        let options = ConsumerOptions { start, until_end: true, ..ConsumerOptions::new(topic) };
+/// The SmartModules of a run, one behind the other.
+pub(crate) struct SmartModules {
+    chain: Chain,
+    described: String,
+}
+
+impl SmartModules {
+    /// Shows each stage that looks back the newest records of the topic which a source helps to fill.
+    pub(crate) async fn look_back_topic(&mut self, cluster: &Cluster, topic: &str) -> Outcome {
+        for (index, window) in self.windows() {
+            let start = if window.last > 0 { Start::FromEnd(window.last) } else { Start::Beginning };
+            let options = ConsumerOptions { start, until_end: true, ..ConsumerOptions::new(topic) };
+            self.show(index, window, cluster, options, i64::MAX).await?;
+        }
+        Ok(())
+    }
+
+    /// Shows each stage that looks back the records of a partition before the offset that a sink starts at.
+    pub(crate) async fn look_back_partition(
+        &mut self,
+        cluster: &Cluster,
+        topic: &str,
+        partition: u32,
+        before: i64,
+    ) -> Outcome {
+        for (index, window) in self.windows() {
+            let records = i64::try_from(window.last).ok().filter(|&records| records > 0).unwrap_or(i64::MAX);
+            let from = before.saturating_sub(records).max(0);
+            let options = ConsumerOptions {
+                partitions: vec![partition],
+                resume: BTreeMap::from([(partition, from)]),
+                until_end: true,
+                ..ConsumerOptions::new(topic)
+            };
+            if before > from {
+                self.show(index, window, cluster, options, before).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The stages that look back, and how far.
+    fn windows(&self) -> Vec<(usize, LookBack)> {
+        let stages = self.chain.stages().enumerate();
+        let looking = stages.filter(|(_, stage)| stage.module.wants_look_back());
+        looking.filter_map(|(index, stage)| Some((index, stage.look_back?))).collect()
+    }
+
+    async fn show(
+        &mut self,
+        index: usize,
+        window: LookBack,
+        cluster: &Cluster,
+        options: ConsumerOptions,
+        before: i64,
+    ) -> Outcome {
         let mut consumer = cluster.consumer(options).await.map_err(Failure::failed)?;
         let oldest = window.age.map(|age| now_ms() - i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
         while let Some(fetched) = consumer.next().await.map_err(Failure::failed)? {
             let recent = |i: usize| oldest.is_none_or(|oldest| fetched.batch.timestamp(i).is_none_or(|t| t >= oldest));
             // Timestamps rise with offsets, so what is left out is at the front.
             let first = (0..fetched.batch.len()).find(|&i| recent(i)).unwrap_or(fetched.batch.len());
-            let records = fetched.batch.slice(first..fetched.batch.len());
+            let end = usize::try_from(before.saturating_sub(fetched.first_offset)).unwrap_or(0);
+            let end = end.min(fetched.batch.len());
+            let records = fetched.batch.slice(first.min(end)..end);
             if !records.is_empty() {
                 let offset = fetched.first_offset + first as i64;
-                chain.look_back(index, &records, offset).map_err(Failure::config)?;
+                self.chain.look_back(index, &records, offset).map_err(Failure::config)?;
+            }
+            if end < fetched.batch.len() {
+                break;
             }
         }
-    }
-    Ok(())
-}
-
-/// The SmartModules of a run, one behind the other.
-pub(crate) struct SmartModules {
-    chain: Chain,
-    names: Vec<String>,
-    next_offset: i64,
-}
-
-impl SmartModules {
-    /// What the stages are, as in `filter json-filter → map json-project`; empty for none.
-    pub(crate) fn describe(&self) -> String {
-        self.names.join(" → ")
+        Ok(())
     }
 }
 
 impl Stages for SmartModules {
-    fn apply(&mut self, batch: Batch) -> Result<Applied, StageFault> {
+    fn apply(&mut self, batch: &Batch, first_offset: i64) -> Result<Applied, StageFault> {
         let applied = self
             .chain
-            .apply(&batch, self.next_offset, now_ms())
-            .map_err(|error| StageFault { stage: self.describe(), reason: error.to_string() })?;
-        self.next_offset += batch.len() as i64;
+            .apply(batch, first_offset, now_ms())
+            .map_err(|error| StageFault { stage: self.described.clone(), reason: error.to_string() })?;
         let refusal = |r: host_smartmodule::Refusal| Refusal {
             index: r.index,
             stage: r.module,
@@ -197,7 +268,29 @@ impl Stages for SmartModules {
     }
 
     fn is_empty(&self) -> bool {
-        self.names.is_empty()
+        self.described.is_empty()
+    }
+
+    fn state(&self) -> Vec<u8> {
+        let names = self.chain.stages().map(|stage| stage.module.name().to_owned());
+        state::encode(names.zip(self.chain.state()))
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<(), StageFault> {
+        let fault = |reason: String| StageFault { stage: self.described.clone(), reason };
+        let kept = state::decode(state).map_err(|e| fault(format!("the state that was kept can't be read: {e}")))?;
+        let names: Vec<String> = self.chain.stages().map(|stage| stage.module.name().to_owned()).collect();
+        for (index, (module, state)) in kept.into_iter().enumerate() {
+            if names.get(index) != Some(&module) {
+                if state != StageState::default() {
+                    tracing::warn!(module, stage = index, "the stages have changed: the state of this one is given up");
+                }
+                continue;
+            }
+            let restored = self.chain.restore(index, &state);
+            restored.map_err(|error| StageFault { stage: module, reason: error.to_string() })?;
+        }
+        Ok(())
     }
 }
 
