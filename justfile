@@ -66,7 +66,7 @@ lint: setup
 
 # pages that are generated from the code
 docs: guests
-    cargo build -p host
+    cargo build --bins --tests
     {{ target }}/debug/host reference configuration > docs/configuration.md
     {{ target }}/debug/host reference connectors > docs/connectors.md
     { printf '# SmartModules\n\nGenerated from the modules'"'"' own documentation by `just docs`; do not edit.\n'; \
@@ -74,5 +74,6 @@ docs: guests
 
 # time zones over HTTP, split, filtered and shaped into a topic: no cluster needed
 demo: setup guests
-    cargo build -p host -p e2e --bin host --bin demo-server
+    # the same build as that of the tests: another selection of packages would compile everything again
+    cargo build --bins --tests
     bash tests/demo/run.sh {{ target }}

@@ -73,21 +73,17 @@ pub(crate) type Link = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 /// The link of a producer or consumer.
 pub(crate) fn link(status: host_cluster::Status) -> Link {
     Arc::new(move || match status.get() {
-        LinkState::Waiting { since, reason } => {
-            Some(format!("waiting for {} s: {reason}", since.elapsed().as_secs()))
-        }
+        LinkState::Waiting { since, reason } => Some(format!("waiting for {} s: {reason}", since.elapsed().as_secs())),
         _ => None,
     })
 }
 
 /// Redraws the lines of a run until dropped, when there is a terminal to draw on.
-#[derive(Debug)]
 pub(crate) struct Live {
     drawing: Option<(Arc<Drawing>, tokio::task::JoinHandle<()>)>,
 }
 
 /// What is drawn, and whether that is over.
-#[derive(Debug)]
 struct Drawing {
     names: Names,
     progress: Arc<Progress>,

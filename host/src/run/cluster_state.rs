@@ -118,11 +118,8 @@ impl ClusterState {
         };
         cluster.create_topic(&spec).await.map_err(Failure::failed)?;
         let producer = cluster.producer(&topic, ProducerOptions::default()).await.map_err(Failure::failed)?;
-        let options = |until_end| ConsumerOptions {
-            start: Start::Beginning,
-            until_end,
-            ..ConsumerOptions::new(&topic)
-        };
+        let options =
+            |until_end| ConsumerOptions { start: Start::Beginning, until_end, ..ConsumerOptions::new(&topic) };
         let mut view = View::default();
         let mut next_offset = 0;
         let mut consumer = cluster.consumer(options(true)).await.map_err(Failure::failed)?;
@@ -317,9 +314,9 @@ fn topic_name(connector: &str) -> String {
     if plain == connector && plain.len() <= 40 {
         return format!("host-state-{plain}");
     }
-    let sum = connector.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let sum = connector
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     format!("host-state-{}-{:08x}", &plain[..plain.len().min(30)], sum as u32)
 }
 

@@ -108,13 +108,8 @@ async fn run_lane(lane: Lane, shared: Arc<writing::Shared>, halt: CancellationTo
     }
     let (to_writer, pieces) = mpsc::channel(QUEUE);
     let topic = input.topic().to_owned();
-    let shaping = shaping::Shaping {
-        input,
-        shapers,
-        progress: Arc::clone(&shared.progress),
-        halt: halt.clone(),
-        to_writer,
-    };
+    let shaping =
+        shaping::Shaping { input, shapers, progress: Arc::clone(&shared.progress), halt: halt.clone(), to_writer };
     let writing = writing::Writing::new(topic, checkpoints, shared, halt, pieces);
     // Both in one task: whoever drops the run drops the writer with it.
     let (shaped, written) = tokio::join!(shaping.run(), writing.run());

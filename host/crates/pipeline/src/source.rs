@@ -164,8 +164,7 @@ impl SourceRun {
         // Whoever drops this run drops the writer with it: nobody may write behind the back of the next one.
         let writer = AbortOnDropHandle::new(tokio::spawn(writer.run()));
         let runtime = tokio::runtime::Handle::current();
-        let stages =
-            tokio::task::spawn_blocking(move || run_stages(shaper, chunks, &to_writer, &progress, &runtime));
+        let stages = tokio::task::spawn_blocking(move || run_stages(shaper, chunks, &to_writer, &progress, &runtime));
         let read = reader.run(Some(saved.cursor).filter(|cursor| !cursor.is_empty())).await;
 
         // The first part of the way that failed is the cause; the ones before it only found the queue closed.

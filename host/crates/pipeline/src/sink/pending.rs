@@ -209,13 +209,8 @@ mod tests {
     use super::*;
 
     fn piece(first: i64, values: &[&str], sources: &[u32], fetched: u32, refused: &[u32]) -> Piece {
-        let refusal = |&index: &u32| Refusal {
-            index,
-            stage: "s".into(),
-            reason: "r".into(),
-            key: None,
-            value: b"seen".to_vec(),
-        };
+        let refusal =
+            |&index: &u32| Refusal { index, stage: "s".into(), reason: "r".into(), key: None, value: b"seen".to_vec() };
         let original: Batch = (0..fetched).map(|i| (None::<&str>, format!("o{}", first + i64::from(i)))).collect();
         Piece {
             partition: 1,

@@ -71,8 +71,7 @@ impl Shaping {
             let shaped = shaper.shape(&batch, first_offset, &progress);
             (shaper, batch, shaped)
         });
-        let (shaper, original, shaped) =
-            computed.await.map_err(|_| PipelineError::Defect { part: "stages" })?;
+        let (shaper, original, shaped) = computed.await.map_err(|_| PipelineError::Defect { part: "stages" })?;
         self.shapers.insert(partition, shaper);
         let Shaped { applied, state } = shaped?;
         Ok(Piece { partition, first_offset, next_offset, applied, original: Some(Arc::new(original)), state })

@@ -401,14 +401,8 @@ async fn a_stop_ends_at_once_while_the_destination_is_down() {
 async fn a_stop_delivers_and_commits_what_was_read() {
     let world = Arc::<World>::default();
     let mut run = run_with(&world, &[&[0]], 60, |_| Ok(vec![]));
-    run.lanes[0].input = Box::new(Topic {
-        partitions: vec![0],
-        next: BTreeMap::new(),
-        count: 60,
-        step: 7,
-        turn: 0,
-        follow: true,
-    });
+    run.lanes[0].input =
+        Box::new(Topic { partitions: vec![0], next: BTreeMap::new(), count: 60, step: 7, turn: 0, follow: true });
     run.commit_every = Duration::from_secs(3600);
     let (stop, progress) = (run.stop.clone(), Arc::clone(&run.progress));
     let ended = tokio::spawn(run.run());
@@ -444,14 +438,8 @@ async fn one_lane_that_fails_stops_the_others() {
         0 => Err(Fault::new(FaultKind::Config, "no such table")),
         _ => Ok(vec![]),
     });
-    run.lanes[1].input = Box::new(Topic {
-        partitions: vec![1],
-        next: BTreeMap::new(),
-        count: 60,
-        step: 7,
-        turn: 0,
-        follow: true,
-    });
+    run.lanes[1].input =
+        Box::new(Topic { partitions: vec![1], next: BTreeMap::new(), count: 60, step: 7, turn: 0, follow: true });
     let ended = tokio::time::timeout(Duration::from_secs(5), run.run()).await.expect("both lanes end");
     assert!(ended.expect_err("the reason").to_string().contains("no such table"));
 }
