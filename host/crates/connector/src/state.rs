@@ -8,6 +8,9 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{HasSelf, Linker, Resource, ResourceTable};
 use wasmtime_wasi::p2::IoError;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::p2::bindings::http::outgoing_handler;
+use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, RequestOptions};
+use wasmtime_wasi_http::p2::types::HostOutgoingRequest;
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use wasmtime_wasi_tls::{WasiTlsCtx, WasiTlsCtxBuilder, WasiTlsCtxView, WasiTlsView};
 
@@ -144,15 +147,16 @@ pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State
     logging::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     metrics::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
     sockets::add_lookup(&mut linker)?;
+    linker.allow_shadowing(true);
     add_http_error_code(&mut linker)?;
+    add_http_handle(&mut linker)?;
+    linker.allow_shadowing(false);
     Ok(linker)
 }
 
 /// Replaces `http-error-code`: the stock one knows its own errors only, not those that a response body of
 /// this host's client ends with, so a guest could not tell a truncated body from a slow one.
 fn add_http_error_code(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
-    linker.allow_shadowing(true);
     linker.instance("wasi:http/types@0.2.12")?.func_wrap(
         "http-error-code",
         |mut store: StoreContextMut<'_, State>, (error,): (Resource<IoError>,)| {
@@ -163,9 +167,28 @@ fn add_http_error_code(linker: &mut Linker<State>) -> wasmtime::Result<()> {
             };
             Ok((code,))
         },
-    )?;
-    linker.allow_shadowing(false);
-    Ok(())
+    )
+}
+
+/// Replaces `handle`: the stock one (of Wasmtime 48) takes over the request's options, but leaves them in the
+/// table, so that an instance fails after as many requests as it may hold handles.
+fn add_http_handle(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    linker.instance("wasi:http/outgoing-handler@0.2.12")?.func_wrap(
+        "handle",
+        |mut store: StoreContextMut<'_, State>,
+         (request, options): (Resource<HostOutgoingRequest>, Option<Resource<RequestOptions>>)| {
+            let state = store.data_mut();
+            let left = options.as_ref().map(|options| Resource::<RequestOptions>::new_own(options.rep()));
+            let answer = outgoing_handler::Host::handle(&mut state.http(), request, options);
+            if let Some(options) = left {
+                state.table.delete(options)?;
+            }
+            Ok((match answer {
+                Ok(answer) => Ok(answer),
+                Err(error) => Err(error.downcast()?),
+            },))
+        },
+    )
 }
 
 impl WasiView for State {

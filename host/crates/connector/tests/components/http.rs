@@ -29,6 +29,17 @@ async fn connections_are_kept_and_shared() {
 }
 
 #[tokio::test]
+async fn an_instance_may_make_any_number_of_requests() {
+    let server = Server::start().await;
+    let config = format!(r#"{{"do": "http-many", "amount": 3000, "url": "{}"}}"#, server.url("/"));
+    let mut reader = crate::guest::open(&sandbox(&["127.0.0.1"]), &config).await.expect("it opens");
+    for _ in 0..7 {
+        // 21,000, where an instance may hold 20,000 handles at a time.
+        assert_eq!(reader.read(LIMIT).await.expect("it reads").batch.len(), 3000);
+    }
+}
+
+#[tokio::test]
 async fn a_connection_that_the_server_closed_is_replaced() {
     let server = Server::start().await;
     let sandbox = sandbox(&["127.0.0.1"]);
