@@ -81,6 +81,10 @@ It speaks Fluvio's wire protocol; the fluvio client and command line work agains
     #[command(after_long_help = "Examples:\n  host consume -B -d facts\n  host consume --tail 10 -O json facts")]
     Consume(Box<ConsumeArgs>),
 
+    /// Look at records that could not be used, and put them back
+    #[command(name = "dead-letter")]
+    DeadLetter(DeadLetterArgs),
+
     /// Create, list and delete SmartModules of the cluster
     Smartmodule(SmartmoduleArgs),
 
@@ -161,7 +165,7 @@ pub(crate) struct ConnectorArgs {
     pub(crate) strict: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) connector: ConnectorArgs,
@@ -200,6 +204,10 @@ pub(crate) struct RunArgs {
     /// directory]
     #[arg(long, value_name = "DIR|cluster")]
     pub(crate) state: Option<PathBuf>,
+
+    /// Swap the stages while it runs when the configuration or a module's file changes; SIGHUP always does it
+    #[arg(long)]
+    pub(crate) watch: bool,
 
     /// Sinks: end when everything is delivered that the topic holds now
     #[arg(short = 'd', long = "disable-continuous")]
@@ -417,6 +425,50 @@ pub(crate) struct ConsumeArgs {
 
     #[command(flatten)]
     pub(crate) target: TargetArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeadLetterArgs {
+    #[command(subcommand)]
+    pub(crate) command: DeadLetterCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadLetterCommand {
+    /// List dead letters with the reason of each
+    #[command(after_long_help = "Example:\n  host dead-letter list facts-dead-letters")]
+    List {
+        /// The topic of dead letters
+        topic: String,
+        /// How to print
+        #[arg(short = 'O', long = "output", visible_alias = "format", value_enum, default_value = "text")]
+        format: Format,
+        #[command(flatten)]
+        target: TargetArgs,
+    },
+    /// Put the records of dead letters back, as they were before any stage
+    #[command(after_long_help = "\
+Example:
+  host dead-letter replay facts-dead-letters
+
+Which letters were put back is remembered, so that each goes once, but for --all and --stage.
+The records of a sink go back into its topic, and come to it again. What a source read was never in a topic:
+its records go into the topic that they were meant for, as they were when a stage refused them.")]
+    Replay {
+        /// The topic of dead letters
+        topic: String,
+        /// Put them into this topic [default: where each came from]
+        #[arg(long, value_name = "TOPIC")]
+        to: Option<String>,
+        /// Only what this stage refused; `protocol` is the connector itself
+        #[arg(long, value_name = "NAME")]
+        stage: Option<String>,
+        /// Letters that were put back before as well
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        target: TargetArgs,
+    },
 }
 
 #[derive(Debug, Args)]

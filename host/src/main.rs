@@ -9,6 +9,7 @@ mod cluster;
 mod component;
 mod configuration;
 mod consume;
+mod dead_letter;
 mod display;
 mod ends;
 mod failure;
@@ -67,6 +68,7 @@ fn start(cli: Cli, matches: &clap::ArgMatches) -> Outcome {
             Command::Topic(arguments) => topic::topic(arguments).await,
             Command::Produce(arguments) => produce::produce(arguments).await,
             Command::Consume(arguments) => consume::consume(arguments).await,
+            Command::DeadLetter(arguments) => dead_letter::dead_letter(arguments).await,
             Command::Smartmodule(arguments) => smartmodule::smartmodule(arguments).await,
             Command::Completions { shell } => {
                 clap_complete::generate(shell, &mut Cli::command(), "host", &mut std::io::stdout());

@@ -55,6 +55,12 @@ pub(crate) fn connector(reference: &str, direction: Option<&str>) -> Outcome<Pat
     })
 }
 
+/// Finds a transform component by name on the connector path.
+pub(crate) fn transform(name: &str) -> Option<PathBuf> {
+    let places = search_path("connectors", "HOST_CONNECTOR_PATH").into_iter();
+    places.map(|directory| directory.join(format!("{name}.wasm"))).find(|path| path.is_file())
+}
+
 /// Finds a SmartModule's file: by path, or by name on the SmartModule path. `None` when it is neither, so that
 /// the cluster may know it.
 pub(crate) fn smartmodule(reference: &str) -> Outcome<Option<PathBuf>> {

@@ -6,7 +6,8 @@
 //! and what was saved last. The order of the topic decides between two who claim a slot at the same time:
 //!
 //! * a line of the slot's holder renews its lease, and may carry what is saved;
-//! * a line of anybody else counts only if the lease was over when it was written: then the slot is theirs.
+//! * a line of anybody else counts only if the lease was over when it was written, or if it names the holder
+//!   whose process it has seen to be gone (on the same machine): then the slot is theirs.
 //!
 //! A holder writes each of its slots again every few seconds, so old segments of the topic may be deleted, and
 //! its size is bounded. Clocks of machines may differ by less than [`LEASE`] minus [`RENEW`].
@@ -49,6 +50,9 @@ struct Line {
     /// When it was written and until when the slot is claimed, in Unix milliseconds.
     at: i64,
     until: i64,
+    /// A holder that is known to be dead, whose lease therefore counts no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    replaces: Option<String>,
     /// What is saved, as `host_pipeline::checkpoint` writes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     saved: Option<String>,
@@ -72,7 +76,9 @@ impl View {
     fn add(&mut self, line: Line) {
         self.seen.insert(line.holder.clone(), line.number);
         let slot = self.slots.entry(line.slot.clone()).or_default();
-        let free = slot.held.as_ref().is_none_or(|held| held.holder == line.holder || held.until <= line.at);
+        let free = slot.held.as_ref().is_none_or(|held| {
+            held.holder == line.holder || held.until <= line.at || line.replaces.as_ref() == Some(&held.holder)
+        });
         if free {
             if let Some(saved) = &line.saved {
                 slot.saved = Some(saved.clone());
@@ -154,7 +160,8 @@ impl ClusterState {
     pub(super) async fn open(&self, slot: &str) -> Outcome<Box<dyn Checkpoint>> {
         let inner = &self.0;
         let held = inner.view.borrow().held(slot).cloned();
-        if let Some(held) = held.filter(|held| held.until > now() && !inner.is_dead(held)) {
+        let dead = held.as_ref().filter(|held| inner.is_dead(held)).map(|held| held.holder.clone());
+        if let Some(held) = held.filter(|held| held.until > now() && dead.is_none()) {
             let wait = Duration::from_millis(u64::try_from(held.until - now()).unwrap_or(0)).min(LEASE);
             tracing::warn!(
                 connector = %inner.connector,
@@ -170,7 +177,7 @@ impl ClusterState {
                 return Err(inner.running(&held));
             }
         }
-        let number = inner.write(vec![(slot.to_owned(), None)], LEASE).await.map_err(Failure::failed)?;
+        let number = inner.write(vec![(slot.to_owned(), None)], LEASE, dead).await.map_err(Failure::failed)?;
         let mut view = inner.view.clone();
         let ours = |view: &View| view.seen.get(&inner.holder).is_some_and(|&seen| seen >= number);
         let view = view.wait_for(ours).await.map_err(|_| Failure::failed("the state topic can't be read"))?;
@@ -187,7 +194,7 @@ impl ClusterState {
     /// Gives back what this run holds, so that the next one need not wait.
     pub(super) async fn release(&self) {
         let slots: Vec<_> = std::mem::take(&mut *self.0.ours()).into_iter().collect();
-        let released = tokio::time::timeout(RENEW, self.0.write(slots, Duration::ZERO)).await;
+        let released = tokio::time::timeout(RENEW, self.0.write(slots, Duration::ZERO, None)).await;
         if !matches!(released, Ok(Ok(_))) {
             tracing::debug!("the lease was not given back; it ends by itself");
         }
@@ -213,7 +220,12 @@ impl Inner {
     }
 
     /// Writes a line for each of these slots; returns the number of the last one.
-    async fn write(&self, slots: Vec<(String, Option<String>)>, lease: Duration) -> Result<u64, host_cluster::Error> {
+    async fn write(
+        &self,
+        slots: Vec<(String, Option<String>)>,
+        lease: Duration,
+        replaces: Option<String>,
+    ) -> Result<u64, host_cluster::Error> {
         let mut writer = self.producer.lock().await;
         let mut batch = Batch::default();
         let at = now();
@@ -221,7 +233,8 @@ impl Inner {
             writer.number += 1;
             let until = at + i64::try_from(lease.as_millis()).unwrap_or(0);
             let (holder, machine, process) = (self.holder.clone(), self.machine.clone(), std::process::id());
-            let line = Line { slot, holder, machine, process, number: writer.number, at, until, saved };
+            let (number, replaces) = (writer.number, replaces.clone());
+            let line = Line { slot, holder, machine, process, number, at, until, replaces, saved };
             let text = serde_json::to_vec(&line).expect("strings and numbers always make JSON");
             batch.push(Some(line.slot.as_bytes()), &text, Some(at));
         }
@@ -264,7 +277,7 @@ async fn renew(inner: std::sync::Weak<Inner>) {
         if slots.is_empty() {
             continue;
         }
-        if let Err(error) = inner.write(slots, LEASE).await {
+        if let Err(error) = inner.write(slots, LEASE, None).await {
             tracing::warn!(%error, topic = %inner.topic, "the lease can't be renewed");
         }
     }
@@ -300,7 +313,7 @@ impl Checkpoint for ClusterCheckpoint {
         }
         let text = checkpoint::encode(&inner.connector, saved);
         inner.ours().insert(self.slot.clone(), Some(text.clone()));
-        let written = inner.write(vec![(self.slot.clone(), Some(text))], LEASE).await;
+        let written = inner.write(vec![(self.slot.clone(), Some(text))], LEASE, None).await;
         written.map(|_| ()).map_err(|error| inner.error(error.to_string()))
     }
 }
@@ -338,7 +351,7 @@ mod tests {
     fn line(holder: &str, number: u64, at: i64, until: i64, saved: Option<&str>) -> Line {
         let saved = saved.map(str::to_owned);
         let (slot, machine) = ("source".to_owned(), "m".to_owned());
-        Line { slot, holder: holder.into(), machine, process: 1, number, at, until, saved }
+        Line { slot, holder: holder.into(), machine, process: 1, number, at, until, replaces: None, saved }
     }
 
     #[test]
@@ -356,6 +369,10 @@ mod tests {
         view.add(line("b", 3, 170, 170, None));
         view.add(line("c", 2, 171, 271, None));
         assert_eq!(view.held("source").expect("held").holder, "c", "it was given back");
+        view.add(Line { replaces: Some("b".into()), ..line("d", 1, 180, 280, None) });
+        assert_eq!(view.held("source").expect("held").holder, "c", "another one was known to be dead");
+        view.add(Line { replaces: Some("c".into()), ..line("d", 2, 181, 281, None) });
+        assert_eq!(view.held("source").expect("held").holder, "d");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `host run`: reads the configuration, wires a connector to its topic, and runs until it ends.
 
 mod cluster_state;
+mod reload;
 mod signals;
 mod sink;
 mod source;
@@ -16,6 +17,7 @@ use host_connector::{Component, Kind, Sandbox};
 use host_pipeline::{FaultKind, OnError, PipelineError, Progress, RateLimit, RetryPolicy, Settings, Stopped};
 use tokio_util::sync::CancellationToken;
 
+use self::reload::{Recipe, Reload};
 use self::signals::Signals;
 use self::state::StateStore;
 use crate::cli::{RunArgs, Shard, StageFlag};
@@ -68,13 +70,14 @@ pub(crate) async fn run(arguments: Box<RunArgs>, order: Vec<(StageFlag, usize)>,
         sandbox: configuration::sandbox(&config, &section),
         section: section.json.to_string(),
         component,
-        config,
+        config: config.clone(),
         wanted,
         state,
         stop,
         signals,
         until_end: arguments.until_end,
         shard: arguments.shard,
+        recipe: Recipe { arguments, order, kind, spec, section: section.json, config },
     };
     let ended = prepared.run(kind, &connected).await;
     let closed = connected.close().await;
@@ -94,6 +97,8 @@ struct Prepared {
     signals: Signals,
     until_end: bool,
     shard: Option<Shard>,
+    /// How to make the stages again.
+    recipe: Recipe,
 }
 
 impl Prepared {
@@ -127,15 +132,17 @@ struct Watched {
     progress: Arc<Progress>,
     signals: Signals,
     grace: Duration,
+    reload: Reload,
 }
 
 impl Watched {
     /// Shows how it is doing until it ends, or until a stop takes longer than it may.
     async fn until_it_ends(self, run: impl Future<Output = Result<Stopped, PipelineError>>) -> Outcome {
-        let Self { names, progress, mut signals, grace } = self;
+        let Self { names, progress, mut signals, grace, reload } = self;
         let started = Instant::now();
         let live = Live::start(names, Arc::clone(&progress));
         let reports = tokio::spawn(report(Arc::clone(&progress)));
+        let reloads = tokio::spawn(reload.run());
         let ended = tokio::select! {
             ended = run => ended.map_err(failure),
             () = signals.out_of_patience(grace) => Err(Failure::failed(format!(
@@ -144,6 +151,7 @@ impl Watched {
             ))),
         };
         reports.abort();
+        reloads.abort();
         drop(live);
         summary(&progress, started.elapsed(), ended.as_ref().ok());
         ended.map(|_| ())

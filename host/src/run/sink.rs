@@ -11,10 +11,10 @@ use std::sync::Arc;
 use host_cluster::{Cluster, Consumer, ConsumerOptions};
 use host_config::{ConnectorConfig, Partitions, Strategy};
 use host_pipeline::ends::{Checkpoint, Positions, Saved};
-use host_pipeline::{Lane, Partition, Progress, SinkRun};
+use host_pipeline::{Exchange, Lane, Partition, Progress, SinkRun};
 
 use super::state::StateStore;
-use super::{Prepared, Watched, dead_letters, settings};
+use super::{Prepared, Reload, Watched, dead_letters, settings};
 use crate::cli::Shard;
 use crate::cluster::Connected;
 use crate::display::{Names, link};
@@ -27,7 +27,8 @@ const MAX_LANES: usize = 64;
 
 /// Runs until a stop is asked for, or the topic was read to the end that it had, if that is wanted.
 pub(super) async fn run(prepared: Prepared, connected: &Connected) -> Outcome {
-    let Prepared { component, sandbox, section, config, wanted, state, stop, signals, until_end, shard } = prepared;
+    let Prepared { component, sandbox, section, config, wanted, state, stop, signals, until_end, shard, recipe } =
+        prepared;
     let cluster = &connected.cluster;
     let topic = config.meta.topic.name.clone();
     let compiled = stages::compile(wanted, &config, cluster).await?;
@@ -79,6 +80,7 @@ pub(super) async fn run(prepared: Prepared, connected: &Connected) -> Outcome {
         output: config.meta.name.clone(),
         output_link: None,
     };
+    let exchanges = lanes.iter().flat_map(|lane| lane.partitions.values()).map(|p| p.exchange.clone()).collect();
     let run = SinkRun {
         lanes,
         sink: Arc::new(ComponentSink { component, sandbox, section }),
@@ -89,7 +91,8 @@ pub(super) async fn run(prepared: Prepared, connected: &Connected) -> Outcome {
         progress: Arc::clone(&progress),
         stop,
     };
-    let watched = Watched { names, progress, signals, grace: config.host.grace_period };
+    let reload = Reload { recipe, cluster: cluster.clone(), exchanges };
+    let watched = Watched { names, progress, signals, grace: config.host.grace_period, reload };
     watched.until_it_ends(run.run()).await
 }
 
@@ -208,12 +211,14 @@ async fn lanes(
         let mut partitions = BTreeMap::new();
         for &number in consumer.starts().keys() {
             let Some((checkpoint, saved)) = slots.0.remove(&number) else { continue };
-            let mut stages = compiled.sink_chain()?;
+            let mut stages = compiled.sink_chain().await?;
             if saved.stages.is_empty() {
                 let start = starts.get(&number).copied().unwrap_or_default();
                 stages.look_back_partition(cluster, &config.meta.topic.name, number, start).await?;
             }
-            partitions.insert(number, Partition { stages: Box::new(stages), checkpoint, state: saved.stages });
+            let exchange = Exchange::default();
+            let partition = Partition { stages: Box::new(stages), exchange, checkpoint, state: saved.stages };
+            partitions.insert(number, partition);
         }
         lanes.push(Lane { input: Box::new(TopicInput(consumer)), partitions });
     }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use host_cluster::ProducerOptions;
 use host_config::ConnectorConfig;
-use host_pipeline::{Progress, SourceRun};
+use host_pipeline::{Exchange, Progress, SourceRun};
 
-use super::{Prepared, Watched, dead_letters, settings};
+use super::{Prepared, Reload, Watched, dead_letters, settings};
 use crate::cluster::Connected;
 use crate::display::{Names, link};
 use crate::ends::{ComponentSource, Topic};
@@ -15,13 +15,13 @@ use crate::{cluster, stages};
 
 /// Runs until the source ends or a stop is asked for.
 pub(super) async fn run(prepared: Prepared, connected: &Connected) -> Outcome {
-    let Prepared { component, sandbox, section, config, wanted, state, stop, signals, .. } = prepared;
+    let Prepared { component, sandbox, section, config, wanted, state, stop, signals, recipe, .. } = prepared;
     let cluster = &connected.cluster;
     let topic_name = config.meta.topic.name.clone();
     let mut checkpoint = state.open(cluster, &config.meta.name, None).await?;
     let saved = checkpoint.load().await.map_err(Failure::failed)?.unwrap_or_default();
     let compiled = stages::compile(wanted, &config, cluster).await?;
-    let mut stages = compiled.source_chain()?;
+    let mut stages = compiled.source_chain().await?;
     if saved.stages.is_empty() {
         stages.look_back_topic(cluster, &topic_name).await?;
     }
@@ -38,9 +38,11 @@ pub(super) async fn run(prepared: Prepared, connected: &Connected) -> Outcome {
         output: format!("topic {topic_name}"),
         output_link: Some(link(topic.0.status())),
     };
+    let exchange = Exchange::default();
     let run = SourceRun {
         source: Box::new(ComponentSource { component, sandbox, section }),
         stages: Box::new(stages),
+        exchange: exchange.clone(),
         output: Box::new(topic),
         dead_letters: dead_letters.map(|topic| Box::new(topic) as Box<_>),
         checkpoint,
@@ -48,7 +50,8 @@ pub(super) async fn run(prepared: Prepared, connected: &Connected) -> Outcome {
         progress: Arc::clone(&progress),
         stop,
     };
-    let watched = Watched { names, progress, signals, grace: config.host.grace_period };
+    let reload = Reload { recipe, cluster: cluster.clone(), exchanges: vec![exchange] };
+    let watched = Watched { names, progress, signals, grace: config.host.grace_period, reload };
     watched.until_it_ends(run.run()).await
 }
 

@@ -1,20 +1,19 @@
 //! Builds the stages that the configuration and the command line name.
 
+mod list;
 mod state;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use host_batch::Batch;
-use host_cluster::{Cluster, ConsumerOptions, Start};
-use host_config::{ConnectorConfig, TransformStep};
-use host_pipeline::ends::{Applied, Refusal, StageFault, Stages};
-use host_smartmodule::{Chain, Engine, EngineOptions, Kind, Limits, LookBack, Module, Stage, StageState, Tracking};
+use host_cluster::Cluster;
+use host_config::{ConnectorConfig, Options, TransformStep};
+use host_smartmodule::{Engine, EngineOptions, Kind, Limits, LookBack, Module, Stage, Tracking};
 
+pub(crate) use self::list::StageList;
 use crate::cli::{RunArgs, StageFlag};
 use crate::failure::{Failure, Outcome};
-use crate::places;
+use crate::{component, configuration, places};
 
 /// A stage as it was asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,35 +55,77 @@ pub(crate) fn wanted(
 /// Stages that were fetched and compiled, from which chains are made: one for a source, one for each partition
 /// of a sink.
 pub(crate) struct Compiled {
-    stages: Vec<Stage>,
+    entries: Vec<Entry>,
     names: Vec<String>,
+}
+
+/// One stage, ready to be instantiated.
+enum Entry {
+    Module(Stage),
+    Component(Box<list::Transform>),
 }
 
 /// Fetches and compiles the stages.
 pub(crate) async fn compile(wanted: Vec<Wanted>, config: &ConnectorConfig, cluster: &Cluster) -> Outcome<Compiled> {
-    let mut stages = Vec::with_capacity(wanted.len());
+    let mut entries = Vec::with_capacity(wanted.len());
     let mut names = Vec::with_capacity(wanted.len());
-    if !wanted.is_empty() {
-        let options = EngineOptions { cache_dir: places::cache().map(|dir| dir.join("smartmodules")) };
-        let engine = Engine::new(options).map_err(Failure::config)?;
-        let limits = Limits { memory: config.host.sandbox.memory, call_timeout: config.host.sandbox.call_timeout };
-        for Wanted { step, flag } in wanted {
-            let name = stage_name(&step.uses);
-            let wasm = fetch(&step.uses, cluster).await?;
-            let (compiler, called) = (engine.clone(), name.clone());
-            let compiled = tokio::task::spawn_blocking(move || compiler.compile(&called, &wasm)).await;
-            let module = compiled.map_err(Failure::failed)?.map_err(Failure::config)?;
-            check_kind(&module, flag, &step.uses)?;
-            names.push(format!("{} {name}", module.kind().name()));
-            let look_back = step.lookback.map(|l| LookBack { last: l.last, age: l.age });
-            let mut stage = Stage::new(module);
-            stage.params = step.with;
-            stage.look_back = look_back;
-            stage.limits = limits;
-            stages.push(stage);
+    let mut engine = None;
+    for Wanted { step, flag } in wanted {
+        let name = stage_name(&step.uses);
+        let wasm = fetch(&step.uses, cluster).await?;
+        if component::is_component(&wasm) {
+            let transform = transform(&name, wasm, step, flag, config).await?;
+            names.push(format!("transform {name}"));
+            entries.push(Entry::Component(Box::new(transform)));
+            continue;
         }
+        let engine = match &engine {
+            Some(engine) => engine,
+            None => {
+                let options = EngineOptions { cache_dir: places::cache().map(|dir| dir.join("smartmodules")) };
+                engine.insert(Engine::new(options).map_err(Failure::config)?)
+            }
+        };
+        let (compiler, called) = (engine.clone(), name.clone());
+        let compiled = tokio::task::spawn_blocking(move || compiler.compile(&called, &wasm)).await;
+        let module = compiled.map_err(Failure::failed)?.map_err(Failure::config)?;
+        check_kind(&module, flag, &step.uses)?;
+        names.push(format!("{} {name}", module.kind().name()));
+        let mut stage = Stage::new(module);
+        stage.look_back = step.lookback.map(|l| LookBack { last: l.last, age: l.age });
+        stage.params = step.with;
+        stage.limits = Limits { memory: config.host.sandbox.memory, call_timeout: config.host.sandbox.call_timeout };
+        entries.push(Entry::Module(stage));
     }
-    Ok(Compiled { stages, names })
+    Ok(Compiled { entries, names })
+}
+
+/// A transform component with what stands under `with`, checked against its schema.
+async fn transform(
+    name: &str,
+    wasm: Vec<u8>,
+    step: TransformStep,
+    flag: Option<StageFlag>,
+    config: &ConnectorConfig,
+) -> Outcome<list::Transform> {
+    let component = component::load_bytes(name, wasm).await?;
+    if component.kind() != host_connector::Kind::Transform {
+        return Err(Failure::config(format!("{} is a {}, and no stage", step.uses, component.kind().as_str()))
+            .help("a stage is a SmartModule, or a component that exports `transform`"));
+    }
+    if let Some(StageFlag::Filter | StageFlag::ArrayMap) = flag {
+        return Err(Failure::config(format!("{} is a transform component", step.uses)).help("give it with --map"));
+    }
+    let spec = component.spec().await.map_err(Failure::config)?;
+    let mut parameters = Options::default();
+    parameters.overrides = step.with.into_iter().collect();
+    parameters.strict = true;
+    let mut standing_alone =
+        ConnectorConfig::without_file(&config.meta.name, name, "", &parameters).map_err(Failure::config)?;
+    let section = standing_alone.section("with", &spec.schema);
+    let section = section.map_err(|error| Failure::config(format!("stage {name}: {error}")))?;
+    let sandbox = configuration::sandbox(config, &section);
+    Ok(list::Transform { name: name.to_owned(), component, sandbox, config: section.json.to_string() })
 }
 
 impl Compiled {
@@ -102,19 +143,31 @@ impl Compiled {
 
     /// The chain of a source. One acknowledgement covers a batch there, so it is enough to know which batch an
     /// output came from.
-    pub(crate) fn source_chain(&self) -> Outcome<SmartModules> {
-        self.chain(Tracking::Coarse)
+    pub(crate) async fn source_chain(&self) -> Outcome<StageList> {
+        self.chain(Tracking::Coarse).await
     }
 
     /// The chain of one partition of a sink, where every output's own offset counts.
-    pub(crate) fn sink_chain(&self) -> Outcome<SmartModules> {
-        self.chain(Tracking::Exact)
+    pub(crate) async fn sink_chain(&self) -> Outcome<StageList> {
+        self.chain(Tracking::Exact).await
     }
 
-    fn chain(&self, tracking: Tracking) -> Outcome<SmartModules> {
-        let mut chain = Chain::new(self.stages.clone()).map_err(Failure::config)?;
-        chain.set_tracking(tracking);
-        Ok(SmartModules { chain, described: self.describe() })
+    /// Instantiates the stages; SmartModules that follow each other share a chain, where nothing is encoded
+    /// between them.
+    async fn chain(&self, tracking: Tracking) -> Outcome<StageList> {
+        let mut list = StageList::new(self.describe());
+        let mut modules = Vec::new();
+        for entry in &self.entries {
+            match entry {
+                Entry::Module(stage) => modules.push(stage.clone()),
+                Entry::Component(transform) => {
+                    list.push_modules(std::mem::take(&mut modules), tracking)?;
+                    list.push_component((**transform).clone()).await?;
+                }
+            }
+        }
+        list.push_modules(modules, tracking)?;
+        Ok(list)
     }
 }
 
@@ -158,6 +211,9 @@ async fn fetch(uses: &str, cluster: &Cluster) -> Outcome<Vec<u8>> {
     match (cluster.smartmodule(uses).await, local) {
         (Ok(wasm), _) => Ok(wasm),
         (Err(host_cluster::Error::SmartModuleNotFound { .. }), Some(path)) => read(&path),
+        (Err(host_cluster::Error::SmartModuleNotFound { .. }), None) if places::transform(uses).is_some() => {
+            read(&places::transform(uses).unwrap_or_default())
+        }
         (Err(error @ host_cluster::Error::SmartModuleNotFound { .. }), None) => Err(Failure::config(error)
             .help("put it there with `host smartmodule create NAME --wasm-file FILE`, or name the file itself")),
         (Err(error), _) => Err(Failure::failed(error)),
@@ -166,135 +222,4 @@ async fn fetch(uses: &str, cluster: &Cluster) -> Outcome<Vec<u8>> {
 
 fn read(path: &Path) -> Outcome<Vec<u8>> {
     std::fs::read(path).map_err(|e| Failure::config(format!("can't read {}: {e}", path.display())))
-}
-
-/// The SmartModules of a run, one behind the other.
-pub(crate) struct SmartModules {
-    chain: Chain,
-    described: String,
-}
-
-impl SmartModules {
-    /// Shows each stage that looks back the newest records of the topic which a source helps to fill.
-    pub(crate) async fn look_back_topic(&mut self, cluster: &Cluster, topic: &str) -> Outcome {
-        for (index, window) in self.windows() {
-            let start = if window.last > 0 { Start::FromEnd(window.last) } else { Start::Beginning };
-            let options = ConsumerOptions { start, until_end: true, ..ConsumerOptions::new(topic) };
-            self.show(index, window, cluster, options, i64::MAX).await?;
-        }
-        Ok(())
-    }
-
-    /// Shows each stage that looks back the records of a partition before the offset that a sink starts at.
-    pub(crate) async fn look_back_partition(
-        &mut self,
-        cluster: &Cluster,
-        topic: &str,
-        partition: u32,
-        before: i64,
-    ) -> Outcome {
-        for (index, window) in self.windows() {
-            let records = i64::try_from(window.last).ok().filter(|&records| records > 0).unwrap_or(i64::MAX);
-            let from = before.saturating_sub(records).max(0);
-            let options = ConsumerOptions {
-                partitions: vec![partition],
-                resume: BTreeMap::from([(partition, from)]),
-                until_end: true,
-                ..ConsumerOptions::new(topic)
-            };
-            if before > from {
-                self.show(index, window, cluster, options, before).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The stages that look back, and how far.
-    fn windows(&self) -> Vec<(usize, LookBack)> {
-        let stages = self.chain.stages().enumerate();
-        let looking = stages.filter(|(_, stage)| stage.module.wants_look_back());
-        looking.filter_map(|(index, stage)| Some((index, stage.look_back?))).collect()
-    }
-
-    async fn show(
-        &mut self,
-        index: usize,
-        window: LookBack,
-        cluster: &Cluster,
-        options: ConsumerOptions,
-        before: i64,
-    ) -> Outcome {
-        let mut consumer = cluster.consumer(options).await.map_err(Failure::failed)?;
-        let oldest = window.age.map(|age| now_ms() - i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
-        while let Some(fetched) = consumer.next().await.map_err(Failure::failed)? {
-            let recent = |i: usize| oldest.is_none_or(|oldest| fetched.batch.timestamp(i).is_none_or(|t| t >= oldest));
-            // Timestamps rise with offsets, so what is left out is at the front.
-            let first = (0..fetched.batch.len()).find(|&i| recent(i)).unwrap_or(fetched.batch.len());
-            let end = usize::try_from(before.saturating_sub(fetched.first_offset)).unwrap_or(0);
-            let end = end.min(fetched.batch.len());
-            let records = fetched.batch.slice(first.min(end)..end);
-            if !records.is_empty() {
-                let offset = fetched.first_offset + first as i64;
-                self.chain.look_back(index, &records, offset).map_err(Failure::config)?;
-            }
-            if end < fetched.batch.len() {
-                break;
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Stages for SmartModules {
-    fn apply(&mut self, batch: &Batch, first_offset: i64) -> Result<Applied, StageFault> {
-        let applied = self
-            .chain
-            .apply(batch, first_offset, now_ms())
-            .map_err(|error| StageFault { stage: self.described.clone(), reason: error.to_string() })?;
-        let refusal = |r: host_smartmodule::Refusal| Refusal {
-            index: r.index,
-            stage: r.module,
-            reason: r.reason,
-            key: r.key,
-            value: r.value,
-        };
-        let refusals = applied.refusals.into_iter().map(refusal).collect();
-        Ok(Applied { batch: applied.batch, sources: applied.sources, refusals })
-    }
-
-    fn renew(&mut self) -> Result<(), StageFault> {
-        // A chain replaces what failed by itself, and takes its state back to before the batch.
-        Ok(())
-    }
-
-    fn is_empty(&self) -> bool {
-        self.described.is_empty()
-    }
-
-    fn state(&self) -> Vec<u8> {
-        let names = self.chain.stages().map(|stage| stage.module.name().to_owned());
-        state::encode(names.zip(self.chain.state()))
-    }
-
-    fn restore(&mut self, state: &[u8]) -> Result<(), StageFault> {
-        let fault = |reason: String| StageFault { stage: self.described.clone(), reason };
-        let kept = state::decode(state).map_err(|e| fault(format!("the state that was kept can't be read: {e}")))?;
-        let names: Vec<String> = self.chain.stages().map(|stage| stage.module.name().to_owned()).collect();
-        for (index, (module, state)) in kept.into_iter().enumerate() {
-            if names.get(index) != Some(&module) {
-                if state != StageState::default() {
-                    tracing::warn!(module, stage = index, "the stages have changed: the state of this one is given up");
-                }
-                continue;
-            }
-            let restored = self.chain.restore(index, &state);
-            restored.map_err(|error| StageFault { stage: module, reason: error.to_string() })?;
-        }
-        Ok(())
-    }
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -4,4 +4,6 @@ mod broker;
 mod command_line;
 mod delivery;
 mod http_source;
+mod sinks;
 mod stages;
+mod swap;

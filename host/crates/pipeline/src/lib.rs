@@ -40,5 +40,6 @@ pub use error::{Fault, FaultKind, PipelineError};
 pub use progress::{Counter, Progress, Snapshot};
 pub use rate::RateLimit;
 pub use retry::{Backoff, RetryPolicy};
+pub use shape::Exchange;
 pub use sink::{Lane, Partition, SinkRun};
 pub use source::{OnError, Settings, SourceRun, Stopped};

@@ -3,6 +3,7 @@
 //! State that is small goes into every checkpoint. Larger state (a wide look-back window) is exported once a
 //! second at most: cursors are then made durable as seldom, which costs repeats after a crash, never records.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use host_batch::Batch;
@@ -18,9 +19,26 @@ const SMALL: usize = 64 << 10;
 /// How often larger state is kept.
 pub(crate) const STATE_EVERY: Duration = Duration::from_secs(1);
 
+/// Where new stages are put for a run under way; cheap to clone. They take over between two batches, with the
+/// state of those before them as far as it fits.
+#[derive(Clone, Default)]
+pub struct Exchange(Arc<Mutex<Option<Box<dyn Stages>>>>);
+
+impl Exchange {
+    /// Puts initialised stages there, in the place of any that have not taken over yet.
+    pub fn put(&self, stages: Box<dyn Stages>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(stages);
+    }
+
+    fn take(&self) -> Option<Box<dyn Stages>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
 /// The stages of one lane.
 pub(crate) struct Shaper {
     stages: Isolating,
+    exchange: Exchange,
     last_size: usize,
     exported: Option<Instant>,
     /// There have been batches since the state was last exported.
@@ -36,8 +54,22 @@ pub(crate) struct Shaped {
 }
 
 impl Shaper {
-    pub(crate) fn new(stages: Box<dyn Stages>) -> Self {
-        Self { stages: Isolating::new(stages), last_size: 0, exported: None, owed: false }
+    pub(crate) fn new(stages: Box<dyn Stages>, exchange: Exchange) -> Self {
+        Self { stages: Isolating::new(stages), exchange, last_size: 0, exported: None, owed: false }
+    }
+
+    /// Lets new stages take over, if there are any. Call it between two batches.
+    pub(crate) fn refresh(&mut self) {
+        let Some(mut stages) = self.exchange.take() else { return };
+        let state = self.stages.state();
+        if !state.is_empty()
+            && let Err(fault) = stages.restore(&state)
+        {
+            tracing::error!(stage = %fault.stage, reason = %fault.reason, "new stages don't take the state, the old ones stay");
+            return;
+        }
+        self.stages = Isolating::new(stages);
+        tracing::info!("stages swapped");
     }
 
     /// Whether batches pass unchanged, so that there is nothing to compute.

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ends::{Checkpoint, Input, OpenSink, Output, Positions, Stages};
 use crate::policy::Policy;
-use crate::shape::Shaper;
+use crate::shape::{Exchange, Shaper};
 use crate::source::{QUEUE, Settings, Stopped};
 use crate::{PipelineError, Progress};
 
@@ -33,7 +33,9 @@ use crate::{PipelineError, Progress};
 pub struct Partition {
     /// Filter and Shape, with a state of their own.
     pub stages: Box<dyn Stages>,
-    /// Where that state is kept.
+    /// Where new ones are put while it runs.
+    pub exchange: Exchange,
+    /// Where their state is kept.
     pub checkpoint: Box<dyn Checkpoint>,
     /// The state to start from; empty for none.
     pub state: Vec<u8>,
@@ -100,8 +102,8 @@ impl SinkRun {
 async fn run_lane(lane: Lane, shared: Arc<writing::Shared>, halt: CancellationToken) -> Result<(), PipelineError> {
     let Lane { input, partitions } = lane;
     let (mut shapers, mut checkpoints) = (BTreeMap::new(), BTreeMap::new());
-    for (number, Partition { stages, checkpoint, state }) in partitions {
-        let mut shaper = Shaper::new(stages);
+    for (number, Partition { stages, exchange, checkpoint, state }) in partitions {
+        let mut shaper = Shaper::new(stages, exchange);
         shaper.restore(&state)?;
         shapers.insert(number, shaper);
         checkpoints.insert(number, checkpoint);

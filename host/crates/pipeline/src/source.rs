@@ -17,7 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::ends::{Applied, Checkpoint, OpenSource, Output, Stages};
 use crate::policy::Policy;
-use crate::shape::{STATE_EVERY, Shaped, Shaper};
+use crate::shape::{Exchange, STATE_EVERY, Shaped, Shaper};
 use crate::{PipelineError, Progress, RateLimit, RetryPolicy};
 
 /// Batches that may wait between two parts. Two, so that a part which finishes early finds work while the
@@ -84,6 +84,8 @@ pub struct SourceRun {
     pub source: Box<dyn OpenSource>,
     /// Filter and Shape.
     pub stages: Box<dyn Stages>,
+    /// Where new ones are put while it runs.
+    pub exchange: Exchange,
     /// The topic.
     pub output: Box<dyn Output>,
     /// The dead-letter topic; needed with [`OnError::DeadLetter`].
@@ -135,9 +137,9 @@ impl SourceRun {
     /// See [`PipelineError`]. Whatever the error, everything before the durable cursor is in the topic, and
     /// everything behind it will be read again.
     pub async fn run(self) -> Result<Stopped, PipelineError> {
-        let Self { source, stages, output, dead_letters, mut checkpoint, settings, progress, stop } = self;
+        let Self { source, stages, exchange, output, dead_letters, mut checkpoint, settings, progress, stop } = self;
         let saved = checkpoint.load().await?.unwrap_or_default();
-        let mut shaper = Shaper::new(stages);
+        let mut shaper = Shaper::new(stages, exchange);
         shaper.restore(&saved.stages)?;
         let (to_stages, chunks) = mpsc::channel::<Chunk>(QUEUE);
         let (to_writer, shaped) = mpsc::channel::<Work>(QUEUE);
@@ -201,6 +203,7 @@ fn run_stages(
         };
         let Some(Chunk { sequence, batch, cursor, unusable }) = next else { break };
         let records = batch.len() as i64;
+        shaper.refresh();
         let shaped = if shaper.is_empty() {
             Shaper::pass(batch, progress)
         } else {

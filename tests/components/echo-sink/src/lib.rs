@@ -1,9 +1,10 @@
 //! A sink that acknowledges everything, but for records that say otherwise: the value `fail-data` or
 //! `fail-throttled` becomes a failure of that kind, `refuse` makes the whole write an error, `lie` reports a
 //! record that is not there. It logs `topic/partition@offset key=value` for each record, and with
-//! `{"leak": BYTES}` keeps so much of its memory at each write.
+//! `{"leak": BYTES}` keeps so much of its memory at each write. `{"always": KIND}` makes every write an error of
+//! that kind, `{"once": KIND}` an instance's first one.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use serde::Deserialize;
 
@@ -27,15 +28,29 @@ struct EchoSink;
 struct Config {
     #[serde(default)]
     leak: usize,
+    always: Option<String>,
+    once: Option<String>,
 }
 
 struct Open {
     config: Config,
     leaked: RefCell<Vec<Vec<u8>>>,
+    failed: Cell<bool>,
 }
 
 fn error(kind: ErrorKind, message: &str) -> Error {
     Error { kind, message: message.into(), retry_after_ms: None }
+}
+
+fn kind_named(name: &str) -> ErrorKind {
+    match name {
+        "config" => ErrorKind::Config,
+        "auth" => ErrorKind::Auth,
+        "unreachable" => ErrorKind::Unreachable,
+        "throttled" => ErrorKind::Throttled,
+        "data" => ErrorKind::Data,
+        _ => ErrorKind::Internal,
+    }
 }
 
 impl Guest for EchoSink {
@@ -59,11 +74,15 @@ impl Guest for EchoSink {
 impl GuestWriter for Open {
     fn open(config: String) -> Result<Writer, Error> {
         let config = serde_json::from_str(&config).map_err(|e| error(ErrorKind::Config, &e.to_string()))?;
-        Ok(Writer::new(Self { config, leaked: RefCell::default() }))
+        Ok(Writer::new(Self { config, leaked: RefCell::default(), failed: Cell::default() }))
     }
 
     fn write(&self, delivery: Delivery) -> Result<Vec<Failure>, Error> {
         let Delivery { batch, topic, partition, offsets } = delivery;
+        let once = self.config.once.as_ref().filter(|_| !self.failed.replace(true));
+        if let Some(kind) = self.config.always.as_ref().or(once) {
+            return Err(error(kind_named(kind), "as configured"));
+        }
         self.leaked.borrow_mut().push(vec![1; self.config.leak]);
         let mut failures = vec![];
         let (mut value_start, mut key_start) = (0, 0);

@@ -60,6 +60,7 @@ impl Shaping {
         self.progress.read_bytes.add(batch.byte_len() as u64);
         let no_partition = PipelineError::Defect { part: "partition" };
         let mut shaper = self.shapers.remove(&partition).ok_or(no_partition)?;
+        shaper.refresh();
         if shaper.is_empty() {
             self.shapers.insert(partition, shaper);
             let Shaped { applied, state } = Shaper::pass(batch, &self.progress);

@@ -217,7 +217,10 @@ fn run_with<F: Fn(&Delivery) -> Answer + Send + Sync + 'static>(
             .iter()
             .map(|&number| {
                 let checkpoint = Box::new(Memory(Arc::clone(world)));
-                (number, Partition { stages: Box::new(NoStages), checkpoint, state: Vec::new() })
+                (
+                    number,
+                    Partition { stages: Box::new(NoStages), exchange: Exchange::default(), checkpoint, state: vec![] },
+                )
             })
             .collect(),
     };
@@ -454,4 +457,43 @@ async fn the_rate_is_held() {
     let took = started.elapsed();
     // 100 records at 200 a second; the last batch of 25 is paid for after the end.
     assert!(took >= Duration::from_millis(300) && took < Duration::from_secs(3), "{took:?}");
+}
+
+#[tokio::test]
+async fn new_stages_take_over_between_two_batches_with_the_state_of_the_old() {
+    /// Marks each record with its version, and counts.
+    struct Version(u32, u64);
+    impl Stages for Version {
+        fn apply(&mut self, batch: &Batch, _: i64) -> Result<Applied, StageFault> {
+            self.1 += batch.len() as u64;
+            let batch: Batch = batch.iter().map(|_| (None::<&str>, self.0.to_string())).collect();
+            let sources = (0..batch.len() as u32).collect();
+            Ok(Applied { batch, sources, refusals: Vec::new() })
+        }
+        fn renew(&mut self) -> Result<(), StageFault> {
+            Ok(())
+        }
+        fn state(&self) -> Vec<u8> {
+            self.1.to_string().into_bytes()
+        }
+        fn restore(&mut self, state: &[u8]) -> Result<(), StageFault> {
+            self.1 = String::from_utf8_lossy(state).parse().expect("a number");
+            Ok(())
+        }
+    }
+    let world = Arc::<World>::default();
+    let exchange = Exchange::default();
+    let (put, version) = (exchange.clone(), AtomicU32::new(0));
+    let mut run = run_with(&world, &[&[0]], 2000, move |_| {
+        put.put(Box::new(Version(version.fetch_add(1, Ordering::SeqCst) + 1, 0)));
+        Ok(vec![])
+    });
+    let partition = run.lanes[0].partitions.get_mut(&0).expect("partition");
+    (partition.stages, partition.exchange) = (Box::new(Version(0, 0)), exchange);
+    run.run().await.expect("it ends");
+    let versions: Vec<u32> =
+        world.delivered.lock().expect("lock").iter().map(|(.., v)| v.parse().expect("a version")).collect();
+    assert_eq!(versions.len(), 2000);
+    assert!(versions.is_sorted() && versions.last() > Some(&5), "{:?}", versions.last());
+    assert_eq!(world.saved.lock().expect("lock").last(), Some(&(2000, b"2000".to_vec())), "no count is lost");
 }

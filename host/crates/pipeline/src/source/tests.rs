@@ -186,6 +186,7 @@ impl Case {
         SourceRun {
             source: Box::new(OpenCounting(world.clone(), self.count, self.step, faults)),
             stages: Box::new(Refusing(self.refuse)),
+            exchange: Exchange::default(),
             output: Box::new(Topic(world.clone(), self.delay)),
             dead_letters: Some(Box::new(Letters(world.clone()))),
             checkpoint: Box::new(Memory(world)),
