@@ -91,7 +91,7 @@ pub(crate) async fn topic(arguments: TopicArgs) -> Outcome {
         TopicCommand::Describe { name, format, target } => {
             let connected = cluster::connect(&target).await?;
             let topic = connected.cluster.topic(&name).await.map_err(|e| cluster::refused(&e));
-            let partitions = connected.cluster.partitions(&name).await.map_err(|e| cluster::refused(&e));
+            let partitions = partitions(&connected.cluster, &name).await;
             connected.close().await?;
             let partition = |p: host_cluster::PartitionInfo| Partition {
                 partition: p.partition,
@@ -128,6 +128,20 @@ pub(crate) async fn topic(arguments: TopicArgs) -> Outcome {
             done
         }
     }
+}
+
+/// The partitions of a topic with the offsets they have now, where their leaders can be asked.
+async fn partitions(cluster: &host_cluster::Cluster, name: &str) -> Outcome<Vec<host_cluster::PartitionInfo>> {
+    let mut partitions = cluster.partitions(name).await.map_err(|e| cluster::refused(&e))?;
+    let numbers: Vec<u32> = partitions.iter().filter(|p| p.online).map(|p| p.partition).collect();
+    // The controller hears of offsets only now and then.
+    let fresh = cluster.log_offsets(name, &numbers).await.unwrap_or_default();
+    for partition in &mut partitions {
+        if let Some(offsets) = fresh.get(&partition.partition) {
+            (partition.start_offset, partition.end_offset) = (offsets.start, offsets.end);
+        }
+    }
+    Ok(partitions)
 }
 
 /// A topic that exists already will do, unless it is another than the one that was asked for.

@@ -47,6 +47,9 @@ impl Lease {
         if !std::thread::panicking() {
             eventually("an empty cluster", CLEARED_WITHIN, || self.list(world, "topic").is_empty());
         }
+        // A topic that gets a name while the controller is still forgetting the last one of that name may
+        // never come online.
+        std::thread::sleep(Duration::from_millis(1500));
     }
 
     fn list(&self, world: &World, kind: &str) -> Vec<String> {

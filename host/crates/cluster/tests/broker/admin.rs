@@ -105,7 +105,7 @@ async fn who_speaks_something_else_is_not_waited_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn admin_calls_work_again_after_the_controller_was_away() {
-    let mut broker = TestBroker::start().await;
+    let mut broker = TestBroker::start_own().await;
     let cluster = broker.cluster_with_topic("facts", 1).await;
     broker.stop().await;
     let error = cluster.topics().await.expect_err("away");

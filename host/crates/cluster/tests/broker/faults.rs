@@ -12,7 +12,7 @@ const OUTAGES: usize = 4;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn producing_goes_on_in_order_and_nothing_is_lost() {
-    let mut broker = TestBroker::start().await;
+    let mut broker = TestBroker::start_own().await;
     let cluster = broker.cluster_with_topic("facts", 3).await;
     let mut producer = cluster.producer("facts", ProducerOptions::default()).await.expect("a producer");
     let status = producer.status();
@@ -53,7 +53,7 @@ async fn producing_goes_on_in_order_and_nothing_is_lost() {
 #[tokio::test(flavor = "multi_thread")]
 async fn consuming_goes_on_from_each_partitions_own_offset() {
     const RECORDS: usize = 120_000;
-    let mut broker = TestBroker::start_cutting().await;
+    let mut broker = TestBroker::start_own_cutting().await;
     let cluster = broker.cluster_with_topic("facts", 3).await;
     // Partitions of very different length, so that a common position would be wrong.
     for (partition, first, count) in [(0, 0, 90_000), (1, 90_000, 29_000), (2, 119_000, 1000)] {
@@ -97,7 +97,7 @@ async fn consuming_goes_on_from_each_partitions_own_offset() {
 #[tokio::test(flavor = "multi_thread")]
 async fn producing_and_consuming_at_once_through_outages() {
     const RECORDS: usize = 60_000;
-    let mut broker = TestBroker::start_cutting().await;
+    let mut broker = TestBroker::start_own_cutting().await;
     let cluster = broker.cluster_with_topic("facts", 2).await;
     let options = ConsumerOptions { start: Start::Beginning, max_bytes: 70_000, ..ConsumerOptions::new("facts") };
     let mut consumer = cluster.consumer(options).await.expect("a consumer");
@@ -134,7 +134,7 @@ async fn producing_and_consuming_at_once_through_outages() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_waits_for_the_broker_to_come_back() {
-    let mut broker = TestBroker::start().await;
+    let mut broker = TestBroker::start_own().await;
     let cluster = broker.cluster_with_topic("facts", 1).await;
     cluster
         .producer("facts", ProducerOptions::default())

@@ -1,5 +1,7 @@
-//! A broker in a temporary directory that can be stopped and started again at the same address.
+//! A broker in a temporary directory that can be stopped and started again at the same address, or, for the
+//! tests that do neither, the cluster that `HOST_TEST_CLUSTER` names.
 
+use std::fs::File;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -16,17 +18,48 @@ pub struct TestBroker {
     options: Options,
     pub address: SocketAddr,
     pub unit: SocketAddr,
+    outside: Option<Outside>,
     _data: TempDir,
 }
 
 impl TestBroker {
+    /// A broker that is only used, never stopped: the cluster from outside, if there is one.
     pub async fn start() -> Self {
+        match Outside::take().await {
+            Some(outside) => Self::around(outside),
+            None => Self::start_own().await,
+        }
+    }
+
+    /// The same, where responses are cut in mid-batch, as every real storage unit does.
+    pub async fn start_cutting() -> Self {
+        match Outside::take().await {
+            Some(outside) => Self::around(outside),
+            None => Self::start_own_cutting().await,
+        }
+    }
+
+    /// A broker that can be stopped.
+    pub async fn start_own() -> Self {
         Self::start_with(|_| {}).await
     }
 
-    /// A broker that cuts its responses in mid-batch, as a real storage unit does.
-    pub async fn start_cutting() -> Self {
+    /// A broker that can be stopped and cuts its responses.
+    pub async fn start_own_cutting() -> Self {
         Self::start_with(|options| options.cut_responses = true).await
+    }
+
+    fn around(outside: Outside) -> Self {
+        let data = tempfile::tempdir().expect("a temporary directory");
+        let address = outside.address;
+        Self {
+            broker: None,
+            options: Options::new(data.path()),
+            address,
+            unit: address,
+            outside: Some(outside),
+            _data: data,
+        }
     }
 
     pub async fn start_with(change: impl FnOnce(&mut Options)) -> Self {
@@ -36,7 +69,7 @@ impl TestBroker {
         let broker = Broker::start(options.clone()).await.expect("the broker starts");
         let (address, unit) = (broker.address(), broker.unit_address());
         (options.listen, options.listen_unit) = (address, Some(unit));
-        Self { broker: Some(broker), options, address, unit, _data: data }
+        Self { broker: Some(broker), options, address, unit, outside: None, _data: data }
     }
 
     pub async fn stop(&mut self) {
@@ -73,6 +106,60 @@ impl TestBroker {
     pub async fn published(&self) -> fluvio::Fluvio {
         let config = fluvio::FluvioClusterConfig::new(self.address.to_string());
         fluvio::Fluvio::connect_with_config(&config).await.expect("connects")
+    }
+}
+
+impl Drop for TestBroker {
+    fn drop(&mut self) {
+        if let Some(outside) = self.outside.take() {
+            tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(outside.clear()));
+        }
+    }
+}
+
+/// The cluster from outside. The tests take turns on it, for they use the same names; each wants it empty and
+/// leaves it empty.
+struct Outside {
+    address: SocketAddr,
+    _turn: File,
+}
+
+impl Outside {
+    async fn take() -> Option<Self> {
+        let address = std::env::var("HOST_TEST_CLUSTER").ok()?;
+        let address = address.parse().expect("HOST_TEST_CLUSTER is an address and a port");
+        // In the directory of the build, where the end-to-end tests look for their turn as well.
+        let test = std::env::current_exe().expect("a test has a path");
+        let target = test.ancestors().nth(3).expect("a test lies in target/<profile>/deps").to_owned();
+        let turn = tokio::task::spawn_blocking(move || {
+            let turn = File::create(target.join("test-cluster.lock")).expect("a file to take turns by");
+            turn.lock().map(|()| turn)
+        });
+        let outside = Self { address, _turn: turn.await.expect("no panic").expect("a turn") };
+        let cluster = outside.cluster().await;
+        let topics = cluster.topics().await.expect("lists");
+        assert!(topics.is_empty(), "HOST_TEST_CLUSTER wants a cluster without topics, for tests delete them all");
+        Some(outside)
+    }
+
+    async fn cluster(&self) -> Cluster {
+        Cluster::connect(Target::Address(self.address.to_string())).await.expect("connects")
+    }
+
+    async fn clear(self) {
+        let cluster = self.cluster().await;
+        for stored in cluster.consumer_offsets(None).await.unwrap_or_default() {
+            let _ = cluster.delete_consumer_offset(&stored.consumer_id, &stored.topic, stored.partition).await;
+        }
+        for module in cluster.smartmodules().await.unwrap_or_default() {
+            let _ = cluster.delete_smartmodule(&module.name).await;
+        }
+        for topic in cluster.topics().await.unwrap_or_default() {
+            let _ = cluster.delete_topic(&topic.name).await;
+        }
+        // A topic that gets a name while the controller is still forgetting the last one of that name may
+        // never come online.
+        tokio::time::sleep(Duration::from_millis(1500)).await;
     }
 }
 
