@@ -51,7 +51,7 @@ _run_tests:
 # the end-to-end tests that take minutes: a million records, 20 kills
 test-long: guests
     cargo build --bins --tests
-    cargo test --test long -- --ignored --nocapture --test-threads 1
+    cargo test --test long --test suite -- --ignored --nocapture --test-threads 1
 
 # any published SmartModule against the reference engine: `just test-smartmodules DIR`
 test-smartmodules dir:

@@ -55,6 +55,15 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 78 configuration refused.")]
     #[command(after_long_help = "Example:\n  host metadata http-source.wasm | jq .schema")]
     Metadata(ComponentArgs),
 
+    /// List the connectors on the connector path
+    #[command(after_long_help = "\
+Example:
+  HOST_CONNECTOR_PATH=./connectors host catalog
+
+Connectors are found by name in the directories of HOST_CONNECTOR_PATH, beside the program, and in the user's data
+directory (~/.local/share/host/connectors).")]
+    Catalog(CatalogArgs),
+
     /// Show what a component imports and what the sandbox would let it do
     #[command(after_long_help = "Example:\n  host inspect http-source.wasm --config cat-facts.yaml")]
     Inspect(InspectArgs),
@@ -239,6 +248,13 @@ pub(crate) struct CheckArgs {
 pub(crate) struct ComponentArgs {
     /// The component: a file, or a name on the connector path
     pub(crate) component: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CatalogArgs {
+    /// How to print
+    #[arg(short = 'O', long = "output", visible_alias = "format", value_enum, default_value = "text")]
+    pub(crate) format: Format,
 }
 
 #[derive(Debug, Args)]

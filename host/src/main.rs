@@ -3,6 +3,7 @@
 //! This crate is the command line: it parses arguments, wires the rooms below it together and words what went
 //! wrong. One file a command; what they share stands in [`cluster`], [`places`], [`logging`] and [`failure`].
 
+mod catalog;
 mod check;
 mod cli;
 mod cluster;
@@ -63,6 +64,7 @@ fn start(cli: Cli, matches: &clap::ArgMatches) -> Outcome {
             }
             Command::Check(arguments) => check::check(arguments, redaction).await,
             Command::Metadata(arguments) => metadata::metadata(arguments).await,
+            Command::Catalog(arguments) => catalog::catalog(arguments).await,
             Command::Inspect(arguments) => inspect::inspect(arguments, redaction).await,
             Command::Broker(arguments) => serve_broker::serve(arguments).await,
             Command::Topic(arguments) => topic::topic(arguments).await,

@@ -27,6 +27,11 @@ fn looks_like_a_file(reference: &str) -> bool {
     reference.ends_with(".wasm") || reference.contains(std::path::MAIN_SEPARATOR)
 }
 
+/// Where connectors and transform components are looked for by name.
+pub(crate) fn connector_path() -> Vec<PathBuf> {
+    search_path("connectors", "HOST_CONNECTOR_PATH")
+}
+
 /// Finds a connector by path, or by name on the connector path. `direction` is tried as a suffix, so that the
 /// `type: http` with `direction: source` of older configuration files finds `http-source`; without one, first
 /// `-source`, then `-sink`.
@@ -46,7 +51,7 @@ pub(crate) fn connector(reference: &str, direction: Option<&str>) -> Outcome<Pat
         names.extend([format!("{reference}-{direction}"), format!("{bare}-{direction}")]);
     }
     names.dedup();
-    let places = search_path("connectors", "HOST_CONNECTOR_PATH");
+    let places = connector_path();
     let candidates = names.iter().flat_map(|name| places.iter().map(move |dir| dir.join(format!("{name}.wasm"))));
     candidates.into_iter().find(|path| path.is_file()).ok_or_else(|| {
         Failure::config(format!("no connector {} on the connector path", names.join(" or ")))
@@ -57,8 +62,7 @@ pub(crate) fn connector(reference: &str, direction: Option<&str>) -> Outcome<Pat
 
 /// Finds a transform component by name on the connector path.
 pub(crate) fn transform(name: &str) -> Option<PathBuf> {
-    let places = search_path("connectors", "HOST_CONNECTOR_PATH").into_iter();
-    places.map(|directory| directory.join(format!("{name}.wasm"))).find(|path| path.is_file())
+    connector_path().into_iter().map(|directory| directory.join(format!("{name}.wasm"))).find(|path| path.is_file())
 }
 
 /// Finds a SmartModule's file: by path, or by name on the SmartModule path. `None` when it is neither, so that

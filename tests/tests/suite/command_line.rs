@@ -1,5 +1,7 @@
 //! What a user does wrong gets a clear answer: what, where, what to do, and the right exit code.
 
+use std::time::Duration;
+
 use e2e::{Broker, World};
 
 fn config(world: &World, text: &str) -> String {
@@ -7,6 +9,8 @@ fn config(world: &World, text: &str) -> String {
 }
 
 const GOOD: &str = "apiVersion: 0.1.0\nmeta: {name: a, type: test-source, version: 0.1.0, topic: t}\n";
+
+const LIMIT: Duration = Duration::from_secs(60);
 
 #[test]
 fn refused_configurations_name_the_place() {
@@ -90,9 +94,9 @@ fn an_unreachable_cluster_is_said_and_waited_for() {
 
     let path = config(&world, &format!("{GOOD}test: {{count: 1}}\n"));
     let run = world.host(["run", "--cluster", "127.0.0.1:1", "--config", &path]).start();
-    run.wait_for_log("waiting for the cluster", std::time::Duration::from_secs(20));
+    run.wait_for_log("waiting for the cluster", Duration::from_secs(20));
     run.terminate();
-    let _ = run.wait(std::time::Duration::from_secs(10)).success();
+    let _ = run.wait(Duration::from_secs(10)).success();
 }
 
 #[test]
@@ -109,7 +113,7 @@ fn topics_and_records_by_hand() {
     assert!(other.log.contains("another number of partitions: 2, not 3"), "{}", other.log);
     let input = world.file("in.txt", "a:1\nb:2\na:3\n");
     let produce = format!("produce letters --key-separator : {cluster}");
-    let _ = world.host(produce.split(' ')).stdin(&input).finish(std::time::Duration::from_secs(20)).success();
+    let _ = world.host(produce.split(' ')).stdin(&input).finish(Duration::from_secs(20)).success();
     let read = world.run(&format!("consume -B -d -k letters {cluster}")).success();
     let mut lines: Vec<&str> = read.out.lines().collect();
     lines.sort_unstable();
@@ -142,4 +146,17 @@ fn generated_pages_are_up_to_date() {
         let written = std::fs::read_to_string(&path).unwrap_or_default();
         assert!(written == generated, "docs/{file} is not what the code says: run `just docs`");
     }
+}
+
+#[test]
+fn the_catalogue_shows_what_is_on_the_path_and_names_what_is_no_connector() {
+    let world = World::new();
+    std::fs::create_dir(world.path("more")).expect("a directory");
+    world.file("more/broken.wasm", "no component at all");
+    let path = std::env::join_paths([e2e::target_directory().join("connectors"), world.path("more")]).expect("a path");
+    let listed = world.host(["catalog", "-O", "json"]).env("HOST_CONNECTOR_PATH", &path).finish(LIMIT).success();
+    let rows: serde_json::Value = serde_json::from_str(&listed.out).expect("JSON");
+    let source = rows.as_array().expect("a list").iter().find(|row| row["name"] == "http-source").expect("is there");
+    assert_eq!((source["kind"].as_str(), source["section"].as_str()), (Some("source"), Some("http")));
+    assert!(listed.log.contains("broken.wasm"), "{}", listed.log);
 }

@@ -269,3 +269,19 @@ fn a_rate_limit_holds_for_a_source_and_a_sink() {
     assert_eq!(values(&ended, "slow").len(), 100);
     assert!(started.elapsed() >= Duration::from_millis(600), "the sink took {:?}", started.elapsed());
 }
+
+#[test]
+fn a_backlog_from_a_broker_that_cuts_its_responses_is_delivered_whole() {
+    let world = World::new();
+    let broker = Broker::start_with(&world, &["--cut-responses"]);
+    let source = "apiVersion: 0.1.0\nmeta: {name: cut-source, type: test-source, version: 0.1.0, topic: cut}\n\
+                  test: {count: 50000, interval: 0s, size: 100}\n";
+    let file = world.file("source.yaml", source);
+    let _ = world.run(&format!("run --config {} --cluster {}", file.display(), broker.address())).success();
+    let start = "  consumer:\n    offset: {strategy: manual, start: beginning}\n    max-bytes: 100000\n";
+    let config = config(&world, "cut", start);
+    let run = || sink(&world, &broker, "cut", &["-d", "--config", &config]).finish(LIMIT).success();
+    let ended = run();
+    assert!(ended.log.contains("\"read\":50000,\"sent\":50000"), "{}", ended.log);
+    assert!(run().log.contains("\"read\":0,\"sent\":0"), "the offset behind the last record was committed");
+}

@@ -30,24 +30,35 @@ fn shaped(world: &World, broker: &Broker) -> Vec<(u64, u64)> {
     out.lines().map(parse).collect()
 }
 
-#[test]
-fn each_record_is_shaped_by_one_version_and_none_is_lost() {
+/// Swaps so often while so many records pass, and looks at every one of them.
+fn swap_under_way(count: u64, swaps: u64) {
     let world = World::new();
     let broker = Broker::start(&world);
-    let file = world.file("c.yaml", config(60_000, 0));
+    let file = world.file("c.yaml", config(count, 0));
     let running = world.host(["run", "--cluster", broker.address(), "--config"]).arg(&file).start();
     running.wait_for_log("topic ready", LIMIT);
-    for version in 1..=10 {
-        std::thread::sleep(Duration::from_millis(200));
-        world.file("c.yaml", config(60_000, version));
+    for version in 1..=swaps {
+        std::thread::sleep(Duration::from_millis(150));
+        world.file("c.yaml", config(count, version));
         hang_up(&running);
     }
     let ended = running.wait(LIMIT).success();
-    assert!(ended.log.matches("stages swapped").count() >= 5, "{}", ended.log);
+    assert!(ended.log.matches("stages swapped").count() as u64 >= swaps / 2, "{}", ended.log);
     let records = shaped(&world, &broker);
-    assert!(records.iter().map(|(n, _)| *n).eq(0..60_000), "a record is missing, or came twice");
+    assert!(records.iter().map(|(n, _)| *n).eq(0..count), "a record is missing, or came twice");
     assert!(records.is_sorted_by_key(|(_, version)| *version), "versions out of order");
-    assert_eq!(records.last().expect("records").1, 10);
+    assert_eq!(records.last().expect("records").1, swaps);
+}
+
+#[test]
+fn each_record_is_shaped_by_one_version_and_none_is_lost() {
+    swap_under_way(60_000, 10);
+}
+
+#[test]
+#[ignore = "takes ten seconds"]
+fn fifty_swaps_in_200_000_records() {
+    swap_under_way(200_000, 50);
 }
 
 #[test]
