@@ -236,6 +236,7 @@ fn summary(progress: &Progress, took: Duration, stopped: Option<&Stopped>) {
         match stopped {
             Some(Stopped::End) => "input came to its end, everything is delivered",
             Some(Stopped::Asked) => "stopped, everything that was read is delivered",
+            Some(Stopped::Short) => "stopped, what could not be delivered will be read again",
             None => "ended early",
         }
     );

@@ -84,22 +84,31 @@ impl SinkRun {
         for lane in lanes {
             tasks.spawn(run_lane(lane, Arc::clone(&shared), halt.clone()));
         }
-        let mut first_error = None;
+        let (mut first_error, mut short) = (None, false);
         while let Some(ended) = tasks.join_next().await {
-            if let Err(error) = ended.unwrap_or(Err(PipelineError::Defect { part: "lane" })) {
-                halt.cancel();
-                first_error.get_or_insert(error);
+            match ended.unwrap_or(Err(PipelineError::Defect { part: "lane" })) {
+                Ok(Ok(())) => {}
+                Ok(Err(writing::Halted)) => short = true,
+                Err(error) => {
+                    halt.cancel();
+                    first_error.get_or_insert(error);
+                }
             }
         }
         match first_error {
             Some(error) => Err(error),
+            None if short => Ok(Stopped::Short),
             None if stop.is_cancelled() => Ok(Stopped::Asked),
             None => Ok(Stopped::End),
         }
     }
 }
 
-async fn run_lane(lane: Lane, shared: Arc<writing::Shared>, halt: CancellationToken) -> Result<(), PipelineError> {
+async fn run_lane(
+    lane: Lane,
+    shared: Arc<writing::Shared>,
+    halt: CancellationToken,
+) -> Result<Result<(), writing::Halted>, PipelineError> {
     let Lane { input, partitions } = lane;
     let (mut shapers, mut checkpoints) = (BTreeMap::new(), BTreeMap::new());
     for (number, Partition { stages, exchange, checkpoint, state }) in partitions {
@@ -115,7 +124,8 @@ async fn run_lane(lane: Lane, shared: Arc<writing::Shared>, halt: CancellationTo
     let writing = writing::Writing::new(topic, checkpoints, shared, halt, pieces);
     // Both in one task: whoever drops the run drops the writer with it.
     let (shaped, written) = tokio::join!(shaping.run(), writing.run());
-    written.and(shaped)
+    let written = written?;
+    shaped.map(|()| written)
 }
 
 #[cfg(test)]

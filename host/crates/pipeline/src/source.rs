@@ -76,6 +76,9 @@ pub enum Stopped {
     End,
     /// It was asked to stop, and everything that had been read is durable.
     Asked,
+    /// It was asked to stop while its destination could not be reached: some of what was read is not delivered,
+    /// and will be read again.
+    Short,
 }
 
 /// One run of a source connector: its ends and how to behave.

@@ -54,8 +54,8 @@ struct PartitionState {
     committed_at: Option<Instant>,
 }
 
-/// Why a lane stopped without an error.
-struct Halted;
+/// Why a lane stopped without an error: it was asked to, with something left to deliver.
+pub(super) struct Halted;
 
 /// A delivery on its way, or a half of one that the connector could not take.
 struct Attempt {
@@ -85,11 +85,11 @@ impl Writing {
         Self { topic, partitions, shared, halt, pieces, sink: None, backoff, broken: 0, turn: 0 }
     }
 
-    /// Delivers until the queue in front ends or a stop keeps it from going on.
-    pub(super) async fn run(mut self) -> Result<(), PipelineError> {
+    /// Delivers until the queue in front ends, or until a stop keeps it from delivering the rest.
+    pub(super) async fn run(mut self) -> Result<Result<(), Halted>, PipelineError> {
         // Before there is anything to deliver: what is wrong with the configuration shows at the start.
-        if self.opened().await?.is_err() {
-            return Ok(());
+        if let Err(halted) = self.opened().await? {
+            return Ok(Err(halted));
         }
         let mut more = true;
         while more {
@@ -98,12 +98,12 @@ impl Writing {
                 let (max_records, max_bytes) = self.largest();
                 let Some(state) = self.partitions.get_mut(&partition) else { break };
                 let part = state.pending.take(&self.topic, max_records, max_bytes);
-                if self.deal_with(partition, part).await?.is_err() {
-                    return Ok(());
+                if let Err(halted) = self.deal_with(partition, part).await? {
+                    return Ok(Err(halted));
                 }
             }
         }
-        self.commit_all(true).await
+        self.commit_all(true).await.map(Ok)
     }
 
     /// Collects pieces until there is a delivery to make; false when there will be no more.
