@@ -66,8 +66,8 @@ struct ComponentWriter(Writer);
 #[async_trait]
 impl Sink for ComponentWriter {
     async fn write(&mut self, delivery: &Delivery) -> Result<Vec<Undelivered>, Fault> {
-        let Delivery { batch, topic, partition, offsets } = delivery;
-        let handed = host_connector::Delivery { batch, topic, partition: *partition, offsets };
+        let Delivery { batch, topic, partition, offsets, parts } = delivery;
+        let handed = host_connector::Delivery { batch, topic, partition: *partition, offsets, parts };
         let failures = self.0.write(handed).await.map_err(fault)?;
         let undelivered = |failure: host_connector::Failure| {
             let GuestError { kind, message, retry_after } = failure.error;

@@ -21,6 +21,8 @@ pub struct Delivery {
     /// The offset of the record that each one was made from; as many as records, never falling. Records
     /// that a stage made of one share it.
     pub offsets: Vec<i64>,
+    /// The number of each record among those that were made from the same offset, from 0; empty when all are 0.
+    pub parts: Vec<u32>,
 }
 
 /// One record of a [`Delivery`], borrowed.
@@ -33,7 +35,7 @@ pub struct Delivered<'a> {
     /// The offset of the record it was made from.
     pub offset: i64,
     /// Its number among the records that were made from the same offset, from 0. Topic, partition, offset and
-    /// this number name a record for good, through restarts: what an idempotent destination needs.
+    /// this number name a record for good, through retries and restarts: what an idempotent destination needs.
     pub part: u32,
 }
 
@@ -55,18 +57,13 @@ impl Delivery {
     /// ```
     /// use connector_sdk::{Batch, Delivery};
     /// let batch: Batch = ["a", "b", "c"].into_iter().collect();
-    /// let delivery = Delivery { batch, offsets: vec![7, 7, 9], ..Delivery::default() };
+    /// let delivery = Delivery { batch, offsets: vec![7, 7, 9], parts: vec![0, 1, 0], ..Delivery::default() };
     /// let places: Vec<_> = delivery.iter().map(|d| (d.record.value, d.offset, d.part)).collect();
     /// assert_eq!(places, [(&b"a"[..], 7, 0), (b"b", 7, 1), (b"c", 9, 0)]);
     /// ```
     pub fn iter(&self) -> impl Iterator<Item = Delivered<'_>> {
-        let mut last = None;
-        self.batch.iter().zip(&self.offsets).enumerate().map(move |(index, (record, &offset))| {
-            let part = match last {
-                Some((before, part)) if before == offset => part + 1,
-                _ => 0,
-            };
-            last = Some((offset, part));
+        self.batch.iter().zip(&self.offsets).enumerate().map(|(index, (record, &offset))| {
+            let part = self.parts.get(index).copied().unwrap_or(0);
             Delivered { index, record, offset, part }
         })
     }

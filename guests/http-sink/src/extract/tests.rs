@@ -17,7 +17,8 @@ fn delivery(records: &[(Option<&[u8]>, &[u8])]) -> Delivery {
     for (key, value) in records {
         batch.push_record(*key, value, None);
     }
-    Delivery { topic: "t".to_owned(), partition: 3, offsets: (0..records.len() as i64).collect(), batch }
+    let offsets = (0..records.len() as i64).collect();
+    Delivery { topic: "t".to_owned(), partition: 3, offsets, parts: Vec::new(), batch }
 }
 
 /// The address for a key, in a template.

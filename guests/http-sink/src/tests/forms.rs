@@ -98,6 +98,7 @@ fn names_of_records_survive_restarts() {
         topic: "orders".to_owned(),
         partition: 2,
         offsets: vec![7, 7, 7, 9],
+        parts: vec![0, 1, 2, 0],
     };
     let names = |more: Value, statuses: &[u16]| {
         let harness = Harness::install();

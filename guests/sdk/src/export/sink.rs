@@ -48,8 +48,8 @@ impl<S: Sink> wit::GuestWriter for Writer<S> {
     }
 
     fn write(&self, delivery: wit::Delivery) -> Result<Vec<wit::Failure>, types::Error> {
-        let wit::Delivery { batch, topic, partition, offsets } = delivery;
-        let failures = self.deliver(&Delivery { batch: batch.into(), topic, partition, offsets })?;
+        let wit::Delivery { batch, topic, partition, offsets, parts } = delivery;
+        let failures = self.deliver(&Delivery { batch: batch.into(), topic, partition, offsets, parts })?;
         let failures = failures.into_iter();
         Ok(failures.map(|f| wit::Failure { index: f.index as u32, error: f.error.into() }).collect())
     }

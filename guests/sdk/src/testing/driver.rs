@@ -136,7 +136,7 @@ impl<S: Sink> SinkDriver<S> {
         let first = self.next_offset;
         self.next_offset += batch.len() as i64;
         let offsets = (first..self.next_offset).collect();
-        self.deliver(&Delivery { batch, topic: "test".to_owned(), partition: 0, offsets })
+        self.deliver(&Delivery { batch, topic: "test".to_owned(), partition: 0, offsets, parts: Vec::new() })
     }
 
     /// Hands over this very delivery.

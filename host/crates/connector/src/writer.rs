@@ -23,6 +23,8 @@ pub struct Delivery<'a> {
     pub partition: u32,
     /// The offset that each record was made from: as many as records, never falling.
     pub offsets: &'a [i64],
+    /// The number of each record among those made from the same offset; empty when all are 0.
+    pub parts: &'a [u32],
 }
 
 /// One record that was not delivered.
@@ -129,6 +131,7 @@ impl Open {
             topic: delivery.topic.to_owned(),
             partition: delivery.partition,
             offsets: delivery.offsets.to_vec(),
+            parts: delivery.parts.to_vec(),
         };
         let call = self.instance.begin(CALL, Duration::ZERO, 0)?;
         let resource = self.guest.writer();

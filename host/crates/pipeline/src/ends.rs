@@ -194,6 +194,9 @@ pub struct Delivery {
     pub partition: u32,
     /// The offset of the record that each one was made from; never falling.
     pub offsets: Vec<i64>,
+    /// The number of each record among those made from the same offset; empty when all are 0. It stays with the
+    /// record, however deliveries are cut.
+    pub parts: Vec<u32>,
 }
 
 /// One record that a sink did not deliver.

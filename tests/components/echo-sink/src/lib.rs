@@ -1,6 +1,6 @@
 //! A sink that acknowledges everything, but for records that say otherwise: the value `fail-data` or
 //! `fail-throttled` becomes a failure of that kind, `refuse` makes the whole write an error, `lie` reports a
-//! record that is not there. It logs `topic/partition@offset key=value` for each record, and with
+//! record that is not there. It logs `topic/partition@offset.part key=value` for each record, and with
 //! `{"leak": BYTES}` keeps so much of its memory at each write. `{"always": KIND}` makes every write an error of
 //! that kind, `{"once": KIND}` an instance's first one.
 
@@ -78,7 +78,7 @@ impl GuestWriter for Open {
     }
 
     fn write(&self, delivery: Delivery) -> Result<Vec<Failure>, Error> {
-        let Delivery { batch, topic, partition, offsets } = delivery;
+        let Delivery { batch, topic, partition, offsets, parts } = delivery;
         let once = self.config.once.as_ref().filter(|_| !self.failed.replace(true));
         if let Some(kind) = self.config.always.as_ref().or(once) {
             return Err(error(kind_named(kind), "as configured"));
@@ -97,7 +97,8 @@ impl GuestWriter for Open {
                     key
                 }
             };
-            log(Level::Info, "", &format!("{topic}/{partition}@{offset} {key}={value}"));
+            let part = parts.get(index).map(|part| format!(".{part}")).unwrap_or_default();
+            log(Level::Info, "", &format!("{topic}/{partition}@{offset}{part} {key}={value}"));
             let index = index as u32;
             match value.as_str() {
                 "fail-data" => failures.push(Failure { index, error: error(ErrorKind::Data, "not this one") }),

@@ -109,7 +109,7 @@ async fn closing_lets_the_guest_clean_up() {
 /// Writes records of offsets 100, 101 and so on.
 async fn write(writer: &mut Writer, batch: &Batch) -> Result<Vec<Failure>, Error> {
     let offsets: Vec<i64> = (100..).take(batch.len()).collect();
-    writer.write(Delivery { batch, topic: "facts", partition: 2, offsets: &offsets }).await
+    writer.write(Delivery { batch, topic: "facts", partition: 2, offsets: &offsets, parts: &[] }).await
 }
 
 #[tokio::test]
@@ -121,6 +121,9 @@ async fn a_sink_acknowledges_or_says_which() {
     let keyed = [(Some("k"), "a")].into_iter().collect();
     assert_eq!(write(&mut writer, &keyed).await.expect("it writes"), []);
     assert_eq!(heard.lines(), ["Info [] facts/2@100 k=a"]);
+    let twins = Delivery { batch: &keyed, topic: "facts", partition: 2, offsets: &[7], parts: &[1] };
+    assert_eq!(writer.write(twins).await.expect("it writes"), []);
+    assert_eq!(heard.lines().last().map(String::as_str), Some("Info [] facts/2@7.1 k=a"));
 
     let failures = write(&mut writer, &batch(&["x", "fail-throttled", "y", "fail-data"])).await.expect("it writes");
     let seen: Vec<_> = failures.iter().map(|failure| (failure.index, failure.error.kind)).collect();

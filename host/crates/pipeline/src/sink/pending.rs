@@ -119,7 +119,7 @@ impl Part {
         let next_source = sources[records.end];
         let behind = refusals.partition_point(|refusal| refusal.index < next_source);
         self.refuse(topic, piece, refusals.get(refused..behind).unwrap_or_default());
-        self.offsets(piece, &sources[records.clone()]);
+        self.offsets(piece, records.clone());
         self.delivery.batch.append(&batch.slice(records));
         self.next_offset = piece.first_offset + i64::from(next_source);
         behind.max(refused)
@@ -129,7 +129,7 @@ impl Part {
     fn finish(&mut self, topic: &str, mut piece: Piece, taken: usize, refused: usize) {
         let refusals = std::mem::take(&mut piece.applied.refusals);
         self.refuse(topic, &piece, &refusals[refused..]);
-        self.offsets(&piece, &piece.applied.sources[taken..]);
+        self.offsets(&piece, taken..piece.applied.sources.len());
         let batch = piece.applied.batch;
         if taken == 0 && self.delivery.batch.is_empty() {
             self.delivery.batch = batch;
@@ -142,9 +142,12 @@ impl Part {
         }
     }
 
-    fn offsets(&mut self, piece: &Piece, sources: &[u32]) {
-        self.delivery.partition = piece.partition;
-        self.delivery.offsets.extend(sources.iter().map(|&source| piece.first_offset + i64::from(source)));
+    fn offsets(&mut self, piece: &Piece, records: Range<usize>) {
+        let Delivery { partition, offsets, parts, .. } = &mut self.delivery;
+        *partition = piece.partition;
+        number(&piece.applied.sources, records.clone(), offsets.len(), parts);
+        let sources = &piece.applied.sources[records];
+        offsets.extend(sources.iter().map(|&source| piece.first_offset + i64::from(source)));
         if let Some(original) = &piece.original {
             self.originals.push((piece.first_offset, Arc::clone(original)));
         }
@@ -168,6 +171,7 @@ impl Part {
         let records = self.delivery.offsets.partition_point(|&at| at < offset);
         self.delivery.batch = self.delivery.batch.slice(0..records);
         self.delivery.offsets.truncate(records);
+        self.delivery.parts.truncate(records);
         self.lost.retain(|lost| lost.position.offset.is_some_and(|at| at < offset));
         self.next_offset = self.next_offset.min(offset);
         self.state = self.state.take().filter(|(at, _)| *at <= offset);
@@ -193,15 +197,33 @@ fn position(topic: &str, partition: u32, offset: i64) -> Position {
     Position { topic: topic.to_owned(), partition: Some(partition), offset: Some(offset), index: None }
 }
 
+/// Adds to `parts`, of which `before` records have theirs, the number of each of these records among those with
+/// the same source. As long as all are 0, nothing is added.
+fn number(sources: &[u32], records: Range<usize>, before: usize, parts: &mut Vec<u32>) {
+    let first = |index: usize| index == 0 || sources[index - 1] != sources[index];
+    if parts.is_empty() && records.clone().all(first) {
+        return;
+    }
+    parts.resize(before, 0);
+    let mut part = sources[..records.start].iter().rev().take_while(|&s| Some(s) == sources.get(records.start)).count();
+    for index in records.clone() {
+        if index > records.start {
+            part = if first(index) { 0 } else { part + 1 };
+        }
+        parts.push(part as u32);
+    }
+}
+
 /// The records at these indexes, which rise.
 pub(super) fn subset(delivery: &Delivery, indexes: &[usize]) -> Delivery {
     let mut batch = Batch::default();
     let mut offsets = Vec::with_capacity(indexes.len());
+    let parts = indexes.iter().filter_map(|&index| delivery.parts.get(index).copied()).collect();
     for &index in indexes {
         batch.push(delivery.batch.key(index), delivery.batch.value(index), delivery.batch.timestamp(index));
         offsets.push(delivery.offsets[index]);
     }
-    Delivery { batch, offsets, topic: delivery.topic.clone(), partition: delivery.partition }
+    Delivery { batch, offsets, parts, topic: delivery.topic.clone(), partition: delivery.partition }
 }
 
 #[cfg(test)]
@@ -240,9 +262,12 @@ mod tests {
 
         let part = pending.take("t", 1, 100);
         assert_eq!((values(&part), part.next_offset, part.lost.len()), (vec!["a".into()], 10, 0));
+        assert!(part.delivery.parts.is_empty());
         let part = pending.take("t", 3, 100);
         assert_eq!(values(&part), ["b", "c", "d"]);
         assert_eq!(part.delivery.offsets, [10, 12, 13]);
+        assert_eq!(part.delivery.parts, [1, 0, 0], "b is the second of 10, wherever the delivery was cut");
+        assert_eq!(subset(&part.delivery, &[0, 2]).parts, [1, 0]);
         assert_eq!(part.next_offset, 13, "another record of 13 is still to come");
         assert_eq!(part.lost[0].position.offset, Some(11));
         assert_eq!(part.lost[0].record.as_ref().expect("a record").value, b"o11");
@@ -253,6 +278,7 @@ mod tests {
 
         let part = pending.take("t", 3, 100);
         assert_eq!((values(&part), part.next_offset), (vec!["e".into(), "f".into()], 16));
+        assert_eq!(part.delivery.parts, [1, 0]);
         assert_eq!(part.state, Some((16, Vec::new())));
         assert!(pending.is_empty());
     }

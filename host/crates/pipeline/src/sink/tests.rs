@@ -500,3 +500,22 @@ async fn new_stages_take_over_between_two_batches_with_the_state_of_the_old() {
     assert!(versions.is_sorted() && versions.last() > Some(&5), "{:?}", versions.last());
     assert_eq!(world.saved.lock().expect("lock").last(), Some(&(2000, b"2000".to_vec())), "no count is lost");
 }
+
+#[tokio::test]
+async fn what_a_slow_sink_did_not_get_to_is_handed_in_at_once() {
+    let world = Arc::<World>::default();
+    let mut run = run_with(&world, &[&[0]], 60, |delivery| {
+        let not_tried = |index| {
+            let mut failure = failure(index, FaultKind::Throttled);
+            failure.fault.retry_after = Some(Duration::ZERO);
+            failure
+        };
+        Ok((2..delivery.batch.len()).map(not_tried).collect())
+    });
+    run.settings.retry.initial = Duration::from_secs(3600);
+    run.settings.retry.max_delay = Duration::from_secs(3600);
+    let progress = Arc::clone(&run.progress);
+    run.run().await.expect("it ends");
+    assert_eq!(offsets(&world, 0), (0..60).collect::<Vec<_>>());
+    assert_eq!(progress.snapshot().retries, 0, "nothing has failed");
+}

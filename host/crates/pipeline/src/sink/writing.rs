@@ -251,8 +251,13 @@ impl Writing {
                         // Some of it arrived: the destination is alive, and this wait is the first of a series.
                         self.backoff.reset();
                     }
+                    let not_tried = fault.kind == FaultKind::Throttled && fault.retry_after == Some(Duration::ZERO);
+                    let at_once = not_tried && remaining.len() < records && !self.halt.is_cancelled();
                     let delivery = subset(&attempt.delivery, &remaining);
                     attempts.push_front(Attempt { delivery, ..attempt });
+                    if at_once {
+                        continue;
+                    }
                     if !self.pause(fault, part, &mut attempts, &mut given_up).await? {
                         return Ok(Err(Halted));
                     }
@@ -449,7 +454,8 @@ fn halve(attempt: Attempt, attempts: &mut VecDeque<Attempt>) {
     for range in [middle..delivery.batch.len(), 0..middle] {
         let half = Delivery {
             batch: delivery.batch.slice(range.clone()),
-            offsets: delivery.offsets[range].to_vec(),
+            offsets: delivery.offsets[range.clone()].to_vec(),
+            parts: delivery.parts.get(range).unwrap_or_default().to_vec(),
             topic: delivery.topic.clone(),
             partition: delivery.partition,
         };
