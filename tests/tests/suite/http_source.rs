@@ -85,7 +85,7 @@ fn refused_credentials_end_the_run() {
     let broker = Broker::start(&world);
     let server = HttpServer::start(|_| Answer::status(401, "who are you?"));
     let ended = start(&world, &broker, &server.url(), "", "").wait(Duration::from_secs(30));
-    assert_eq!(ended.code, Some(1), "{}", ended.log);
+    assert_eq!(ended.code, Some(78), "{}", ended.log);
     assert!(ended.log.contains("401"), "{}", ended.log);
 }
 
@@ -147,7 +147,7 @@ fn secrets_reach_the_server_and_no_log() {
         .arg("--secrets")
         .arg(&secrets)
         .finish(Duration::from_secs(30));
-    assert_eq!(ended.code, Some(1), "{}", ended.log);
+    assert_eq!(ended.code, Some(78), "{}", ended.log);
     assert!(ended.log.contains("403"), "{}", ended.log);
     assert!(!ended.log.contains("hunter2"), "a secret was logged:\n{}", ended.log);
 }
