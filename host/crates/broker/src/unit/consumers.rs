@@ -26,7 +26,8 @@ impl Connection {
         });
         let error_code = match change {
             None => ErrorCode::FetchSessionNotFoud,
-            Some(None) => ErrorCode::OffsetManagementDisabled,
+            // In the words of a real storage unit.
+            Some(None) => ErrorCode::Other("stream without consumer id".to_owned()),
             Some(Some(change)) => self.change(change).await,
         };
         let offset = if error_code.is_ok() { offset } else { 0 };

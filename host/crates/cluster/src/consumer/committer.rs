@@ -57,7 +57,7 @@ impl Committer {
     }
 
     /// Stores in the cluster that all records of a partition before `next_offset` are dealt with, and returns
-    /// when the cluster has it. A consumer of the same id then starts there. Offset 0 needs no storing.
+    /// when the cluster has it. A consumer of the same id then starts there.
     ///
     /// While the cluster is away this waits, logs and tries again for ever.
     ///
@@ -69,7 +69,8 @@ impl Committer {
         let consumer_id = inner.consumer_id.as_deref().ok_or_else(|| not_managed("the consumer has no id"))?;
         let session = inner.partitions.get(&partition).ok_or_else(|| not_managed("this consumer doesn't read it"))?;
         let mut session = session.lock().await;
-        if next_offset <= 0 || session.committed == Some(next_offset) {
+        let next_offset = next_offset.max(0);
+        if session.committed == Some(next_offset) {
             return Ok(());
         }
         let what = format!("committing offset {next_offset} of partition {partition} of topic {:?}", inner.topic);

@@ -99,8 +99,32 @@ async fn a_commit_needs_a_name_and_a_partition_of_its_own() {
     let consumer =
         cluster.consumer(ConsumerOptions { partitions: vec![1], ..named("facts") }).await.expect("a consumer");
     assert!(matches!(consumer.commit(0, 1).await, Err(Error::NotManaged { partition: 0, .. })));
-    consumer.commit(1, 0).await.expect("nothing to store");
     assert!(cluster.consumer_offsets(None).await.expect("lists").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_read_nothing_of_an_empty_partition_starts_there_and_not_at_the_end() {
+    let broker = TestBroker::start().await;
+    let cluster = broker.cluster_with_topic("facts", 1).await;
+    let at_the_end = || ConsumerOptions { start: Start::End, until_end: true, ..named("facts") };
+    cluster.consumer(at_the_end()).await.expect("a consumer").commit(0, 0).await.expect("commits");
+    let stored = cluster.consumer_offsets(Some("reader")).await.expect("lists");
+    assert_eq!(stored.iter().map(|stored| stored.next_offset).collect::<Vec<_>>(), [0]);
+    let mut producer = cluster.producer("facts", ProducerOptions::default()).await.expect("a producer");
+    producer.send(&numbered(0, 10, 50)).await.expect("sends");
+
+    let mut consumer = cluster.consumer(at_the_end()).await.expect("a consumer");
+    assert_eq!(next(&mut consumer).await.expect("records").first_offset, 0);
+    let config = ConsumerConfigExtBuilder::default()
+        .topic("facts")
+        .partition(0)
+        .offset_start(Offset::end())
+        .offset_consumer("reader")
+        .offset_strategy(OffsetManagementStrategy::Manual)
+        .build()
+        .expect("complete");
+    let mut stream = broker.published().await.consumer_with_config(config).await.expect("a consumer");
+    assert_eq!(stream.next().await.expect("a record").expect("no error").offset(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
