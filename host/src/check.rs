@@ -37,7 +37,7 @@ pub(crate) async fn check(arguments: Box<CheckArgs>, redaction: Redaction) -> Ou
     let component = component::load(&path).await?;
     let spec = configuration::spec(&component).await?;
     let section = configuration::section(&mut config, &spec, &redaction)?;
-    let sandbox = configuration::sandbox(&config, &section);
+    let sandbox = configuration::sandbox(&config, &section, &component)?;
     let mut steps = Vec::new();
     if !arguments.offline {
         let tried = component.check(&section.json.to_string(), &sandbox).await.map_err(Failure::failed)?;

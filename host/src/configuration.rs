@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use host_config::{ConnectorConfig, Diagnostic, Direction, Document, Options, Secrets, Section};
-use host_connector::{Authority, Component, Sandbox, Spec};
+use host_config::{ConnectorConfig, Diagnostic, Direction, Document, Options, Secrets, Section, TlsSettings};
+use host_connector::{Authority, Component, OwnTls, Sandbox, Spec, TlsOptions};
 
 use crate::cli::ConnectorArgs;
 use crate::failure::{Failure, Outcome};
@@ -78,14 +78,41 @@ pub(crate) fn warn(warnings: &[Diagnostic]) {
 }
 
 /// What the configuration allows the component.
-pub(crate) fn sandbox(config: &ConnectorConfig, section: &Section) -> Sandbox {
+pub(crate) fn sandbox(config: &ConnectorConfig, section: &Section, component: &Component) -> Outcome<Sandbox> {
     let allowed = section.network.iter().chain(&config.host.sandbox.allow);
-    Sandbox {
+    Ok(Sandbox {
         memory: config.host.sandbox.memory,
         call_timeout: config.host.sandbox.call_timeout,
         network: allowed.map(|target| Authority::new(&target.host, target.port)).collect(),
         redact: section.secrets.clone(),
+        tls: own_tls(&config.host.tls, component)?,
         ..Sandbox::default()
+    })
+}
+
+/// The connector's own authorities and client certificate, if it has any.
+fn own_tls(settings: &TlsSettings, component: &Component) -> Outcome<Option<OwnTls>> {
+    if *settings == TlsSettings::default() {
+        return Ok(None);
+    }
+    let options = TlsOptions {
+        authorities: pem("ca", settings.ca.as_deref())?,
+        certificate: pem("certificate", settings.certificate.as_deref())?,
+        key: pem("key", settings.key.as_deref())?,
+    };
+    let refused = |error| Failure::config(error).help("see `host.tls` in the configuration");
+    component.own_tls(&options).map(Some).map_err(refused)
+}
+
+/// The text itself, or that of the file it names.
+fn pem(key: &str, value: Option<&str>) -> Outcome<Option<Vec<u8>>> {
+    match value {
+        None => Ok(None),
+        Some(text) if text.contains("-----BEGIN") => Ok(Some(text.as_bytes().to_vec())),
+        Some(path) => {
+            let read = std::fs::read(path);
+            read.map(Some).map_err(|error| Failure::config(format!("can't read `host.tls.{key}`, {path}: {error}")))
+        }
     }
 }
 

@@ -47,7 +47,7 @@ pub(crate) async fn inspect(arguments: InspectArgs, redaction: Redaction) -> Out
         let mut config = configuration::read(&connector, false)?;
         let section = configuration::section(&mut config, &spec, &redaction)?;
         configuration::warn(&config.warnings);
-        sandbox = configuration::sandbox(&config, &section);
+        sandbox = configuration::sandbox(&config, &section, &component)?;
     }
     let mut host_fields = Vec::new();
     network_fields(&spec.schema, &spec.section, &mut host_fields);

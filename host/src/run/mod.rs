@@ -51,6 +51,7 @@ pub(crate) async fn run(arguments: Box<RunArgs>, order: Vec<(StageFlag, usize)>,
     let spec = configuration::spec(&component).await?;
     let section = configuration::section(&mut config, &spec, &redaction)?;
     configuration::warn(&config.warnings);
+    let sandbox = configuration::sandbox(&config, &section, &component)?;
     let wanted = stages::wanted(&config, &arguments, &order)?;
     let state = StateStore::of(&arguments, &config)?;
 
@@ -67,7 +68,7 @@ pub(crate) async fn run(arguments: Box<RunArgs>, order: Vec<(StageFlag, usize)>,
         kind.as_str()
     );
     let prepared = Prepared {
-        sandbox: configuration::sandbox(&config, &section),
+        sandbox,
         section: section.json.to_string(),
         component,
         config: config.clone(),

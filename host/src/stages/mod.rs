@@ -124,7 +124,7 @@ async fn transform(
         ConnectorConfig::without_file(&config.meta.name, name, "", &parameters).map_err(Failure::config)?;
     let section = standing_alone.section("with", &spec.schema);
     let section = section.map_err(|error| Failure::config(format!("stage {name}: {error}")))?;
-    let sandbox = configuration::sandbox(config, &section);
+    let sandbox = configuration::sandbox(config, &section, &component)?;
     Ok(list::Transform { name: name.to_owned(), component, sandbox, config: section.json.to_string() })
 }
 

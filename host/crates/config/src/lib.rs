@@ -61,7 +61,7 @@ pub use reference::reference_markdown;
 pub use secrets::Secrets;
 pub use section::Section;
 pub use settings::{
-    BatchSettings, HostSettings, OnError, RateLimit, Retry, SandboxSettings, StateSettings, StateStore,
+    BatchSettings, HostSettings, OnError, RateLimit, Retry, SandboxSettings, StateSettings, StateStore, TlsSettings,
 };
 pub use topic::{Deduplication, PartitionMap, TopicSettings};
 pub use transforms::{Lookback, TransformStep};

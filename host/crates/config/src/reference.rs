@@ -8,7 +8,7 @@ use crate::{meta, settings, topic, transforms};
 use std::fmt::Write as _;
 
 /// Every map with a table, in the order of the reference.
-pub(crate) const GROUPS: [&Group; 18] = [
+pub(crate) const GROUPS: [&Group; 19] = [
     &ROOT,
     &meta::META,
     &topic::TOPIC,
@@ -23,6 +23,7 @@ pub(crate) const GROUPS: [&Group; 18] = [
     &settings::RETRY,
     &settings::BATCH,
     &settings::SANDBOX,
+    &settings::TLS,
     &settings::RATE_LIMIT,
     &settings::STATE,
     &meta::FLAT,

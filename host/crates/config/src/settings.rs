@@ -9,7 +9,7 @@ use crate::error::Report;
 use crate::fields::{Field, Unknown};
 use crate::network::NetworkTarget;
 use crate::units::format_duration;
-pub(crate) use keys::{BATCH, HOST, RATE_LIMIT, RETRY, SANDBOX, STATE};
+pub(crate) use keys::{BATCH, HOST, RATE_LIMIT, RETRY, SANDBOX, STATE, TLS};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ pub struct HostSettings {
     pub batch: BatchSettings,
     /// What the component may use.
     pub sandbox: SandboxSettings,
+    /// Authorities and client certificate of the connector's own.
+    pub tls: TlsSettings,
     /// How fast records may go.
     pub rate_limit: RateLimit,
     /// How many writers a sink may have at most; one for each partition when absent.
@@ -45,6 +47,7 @@ impl Default for HostSettings {
             retry: Retry::default(),
             batch: BatchSettings::default(),
             sandbox: SandboxSettings::default(),
+            tls: TlsSettings::default(),
             rate_limit: RateLimit::default(),
             parallelism: None,
             state: StateSettings::default(),
@@ -138,6 +141,30 @@ impl Default for SandboxSettings {
     }
 }
 
+/// Authorities and client certificate for the connector's TLS connections. Each is PEM text, or the path of a
+/// file with it.
+#[derive(Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TlsSettings {
+    /// The authorities to trust, in place of the system's.
+    pub ca: Option<String>,
+    /// The client certificate.
+    pub certificate: Option<String>,
+    /// Its private key.
+    pub key: Option<String>,
+}
+
+/// Without the texts: one of them may be a key.
+impl std::fmt::Debug for TlsSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TlsSettings")
+            .field("ca", &self.ca.is_some())
+            .field("certificate", &self.certificate.is_some())
+            .field("key", &self.key.is_some())
+            .finish()
+    }
+}
+
 /// How fast records may go; absent means without limit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -198,6 +225,11 @@ pub(crate) fn read_host(field: &Field<'_>, report: &mut Report) -> HostSettings 
     }
     if let Some(field) = fields.get("sandbox") {
         read_sandbox(&field, &mut settings.sandbox, report);
+    }
+    if let Some(tls) = fields.get("tls").and_then(|field| field.fields(&TLS, Unknown::Refuse, report)) {
+        settings.tls.ca = tls.get("ca").and_then(|field| field.name(report));
+        settings.tls.certificate = tls.get("certificate").and_then(|field| field.name(report));
+        settings.tls.key = tls.get("key").and_then(|field| field.name(report));
     }
     if let Some(limit) = fields.get("rate-limit").and_then(|f| f.fields(&RATE_LIMIT, Unknown::Refuse, report)) {
         settings.rate_limit.records_per_second = limit.get("records-per-second").and_then(|f| f.positive(report));

@@ -11,6 +11,7 @@ use crate::engine::Shared;
 use crate::error::GuestError;
 use crate::instance::Instance;
 use crate::state::State;
+use crate::tls::{Outlet, OwnTls, TlsOptions};
 use crate::{Error, Kind, Sandbox, TransformStage, contract};
 
 /// What a connector says of itself.
@@ -102,6 +103,14 @@ impl Component {
         let spec = OnceCell::new();
         let parts = Parts { shared, pre, interface, name, digest, size, from_cache, imports, exports, spec };
         Ok(Self { parts: Arc::new(parts) })
+    }
+
+    /// TLS with a connector's own settings, for [`Sandbox::tls`].
+    ///
+    /// # Errors
+    /// [`Error::Tls`] when they can't work: no certificate in the text, a key that does not fit.
+    pub fn own_tls(&self, options: &TlsOptions) -> Result<OwnTls, Error> {
+        Ok(OwnTls(Arc::new(Outlet::new(self.parts.shared.outlet.tls.with(options)?))))
     }
 
     /// What it is.

@@ -10,9 +10,8 @@ use wasmtime::component::Linker;
 use wasmtime::{Config, EngineWeak};
 
 use crate::cache::Cache;
-use crate::http::Client;
 use crate::state::{self, State};
-use crate::tls::Tls;
+use crate::tls::{Outlet, Tls};
 use crate::{Component, Error, contract};
 
 /// How often a running guest is looked at. Guests give the thread back this often, and deadlines are kept
@@ -39,8 +38,7 @@ pub struct Engine {
 pub(crate) struct Shared {
     pub(crate) engine: wasmtime::Engine,
     pub(crate) linker: Linker<State>,
-    pub(crate) client: Arc<Client>,
-    pub(crate) tls: Arc<Tls>,
+    pub(crate) outlet: Arc<Outlet>,
     cache: Option<Cache>,
 }
 
@@ -55,7 +53,7 @@ impl Engine {
         // This crate's own TLS names its provider. A crate below does not, and panics in a process where
         // another one has switched on a second provider; a default that is set already is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let tls = Arc::new(Tls::new(options.ca_file.as_deref())?);
+        let tls = Tls::new(options.ca_file.as_deref())?;
         let mut config = Config::new();
         config.epoch_interruption(true);
         let engine = wasmtime::Engine::new(&config).map_err(|error| Error::setup(format!("{error:#}")))?;
@@ -66,8 +64,7 @@ impl Engine {
             .name("host-epochs".to_owned())
             .spawn(move || tick(&ticking))
             .map_err(Error::setup)?;
-        let client = Arc::new(Client::new(tls.clone()));
-        Ok(Self { shared: Arc::new(Shared { engine, linker, client, tls, cache }) })
+        Ok(Self { shared: Arc::new(Shared { engine, linker, outlet: Arc::new(Outlet::new(tls)), cache }) })
     }
 
     /// Loads a component from a file, compiling it if that was not done before.

@@ -175,6 +175,15 @@ pub enum Error {
         reason: String,
     },
 
+    /// The connector's own TLS settings can't be used.
+    #[error("can't use this {what} for TLS: {reason}")]
+    Tls {
+        /// Which of them.
+        what: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+
     /// The sandbox can't be set up on this machine.
     #[error("can't set up the sandbox: {reason}")]
     Setup {
@@ -200,6 +209,7 @@ impl Error {
             | Self::WrongKind { .. }
             | Self::Io { .. }
             | Self::CertificateAuthority { .. }
+            | Self::Tls { .. }
             | Self::Setup { .. } => ErrorKind::Config,
         }
     }

@@ -55,4 +55,5 @@ pub use network::{Access, Activity, Authority};
 pub use reader::{Limit, Outcome, Reader};
 pub use sandbox::{DEFAULT_CALL_TIMEOUT, DEFAULT_MEMORY, Sandbox};
 pub use stage::{Applied, Refusal, TransformStage};
+pub use tls::{OwnTls, TlsOptions};
 pub use writer::{Delivery, Failure, Writer};

@@ -82,8 +82,9 @@ impl State {
             })
             .max_random_size(RANDOM_BYTES)
             .build();
+        let outlet = sandbox.tls.as_ref().map_or(&shared.outlet, |own| &own.0);
         let hooks = Hooks {
-            client: shared.client.clone(),
+            client: outlet.client.clone(),
             network: network.clone(),
             log: log.clone(),
             call_timeout: sandbox.call_timeout,
@@ -94,7 +95,7 @@ impl State {
             wasi,
             http: WasiHttpCtx::new(),
             hooks,
-            tls: WasiTlsCtxBuilder::new().provider(Box::new(GuestTls(shared.tls.clone()))).build(),
+            tls: WasiTlsCtxBuilder::new().provider(Box::new(GuestTls(outlet.tls.clone()))).build(),
             metrics: HashMap::new(),
             metrics_refused: 0,
             table,

@@ -3,21 +3,65 @@
 //! The roots are the system's, plus the authorities of an extra file; a system without any (a bare
 //! container) gets Mozilla's, as compiled in. The configuration is made at the first use, since reading the
 //! system's store costs some milliseconds that a connector without TLS need not pay.
+//!
+//! A connector may have authorities and a client certificate of its own ([`OwnTls`]). They stay out here: the
+//! guest sees the plain side of its connections, and never a key.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio_rustls::TlsConnector;
 use wasmtime_wasi_tls::{TlsProvider, TlsStream, TlsTransport};
 
 use crate::Error;
+use crate::http::Client;
+
+/// A connector's own TLS settings, each the text of a PEM file.
+#[derive(Clone, Default)]
+pub struct TlsOptions {
+    /// The authorities to trust, in place of the system's and the engine's.
+    pub authorities: Option<Vec<u8>>,
+    /// The client certificate, with the chain that leads to its authority.
+    pub certificate: Option<Vec<u8>>,
+    /// The client certificate's private key.
+    pub key: Option<Vec<u8>>,
+}
+
+/// TLS with a connector's own authorities or client certificate, for everything that the connector does. Cheap
+/// to clone; made by [`Component::own_tls`](crate::Component::own_tls).
+#[derive(Clone)]
+pub struct OwnTls(pub(crate) Arc<Outlet>);
+
+impl std::fmt::Debug for OwnTls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OwnTls")
+    }
+}
+
+/// The ways out that speak TLS: sockets and HTTP.
+pub(crate) struct Outlet {
+    pub(crate) tls: Arc<Tls>,
+    pub(crate) client: Arc<Client>,
+}
+
+impl Outlet {
+    pub(crate) fn new(tls: Tls) -> Self {
+        let tls = Arc::new(tls);
+        Self { client: Arc::new(Client::new(tls.clone())), tls }
+    }
+}
 
 /// The way to a TLS configuration.
 pub(crate) struct Tls {
+    /// Trusted in place of the system's authorities.
+    only: Option<Vec<CertificateDer<'static>>>,
+    /// Trusted beside the system's authorities.
     extra: Vec<CertificateDer<'static>>,
+    /// Certificate chain and key, for servers that ask for them.
+    identity: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
     config: OnceLock<Result<Arc<ClientConfig>, String>>,
 }
 
@@ -28,7 +72,31 @@ impl Tls {
             Some(path) => read_authorities(path)?,
             None => Vec::new(),
         };
-        Ok(Self { extra, config: OnceLock::new() })
+        Ok(Self { only: None, extra, identity: None, config: OnceLock::new() })
+    }
+
+    /// The same with a connector's own settings.
+    pub(crate) fn with(&self, own: &TlsOptions) -> Result<Self, Error> {
+        let refused = |what: &str, reason: String| Error::Tls { what: what.to_owned(), reason };
+        let only = own.authorities.as_deref().map(authorities_in).transpose();
+        let only = only.map_err(|reason| refused("certificate authorities", reason))?;
+        let identity = match (&own.certificate, &own.key) {
+            (None, None) => None,
+            (Some(_), None) => return Err(refused("client certificate", "it has no key beside it".to_owned())),
+            (None, Some(_)) => return Err(refused("key", "it has no client certificate beside it".to_owned())),
+            (Some(certificate), Some(key)) => {
+                let chain = certificates_in(certificate).map_err(|reason| refused("client certificate", reason))?;
+                let key = PrivateKeyDer::from_pem_slice(key)
+                    .map_err(|error| refused("key", format!("no private key in PEM form in it: {error}")))?;
+                Some((chain, key))
+            }
+        };
+        let tls = Self { only, extra: self.extra.clone(), identity, config: OnceLock::new() };
+        // What can't work is to show before anything connects: a key that does not fit, above all.
+        if tls.identity.is_some() {
+            tls.config().map_err(|reason| refused("client certificate and key", reason))?;
+        }
+        Ok(tls)
     }
 
     /// The configuration, without ALPN.
@@ -37,7 +105,27 @@ impl Tls {
     }
 
     fn build(&self) -> Result<Arc<ClientConfig>, String> {
+        let roots = self.roots();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?
+            .with_root_certificates(roots);
+        let config = match &self.identity {
+            None => config.with_no_client_auth(),
+            Some((chain, key)) => {
+                config.with_client_auth_cert(chain.clone(), key.clone_key()).map_err(|error| error.to_string())?
+            }
+        };
+        Ok(Arc::new(config))
+    }
+
+    fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
+        if let Some(only) = &self.only {
+            roots.add_parsable_certificates(only.iter().cloned());
+            return roots;
+        }
         let native = rustls_native_certs::load_native_certs();
         let (added, _) = roots.add_parsable_certificates(native.certs);
         if added == 0 {
@@ -45,32 +133,32 @@ impl Tls {
             roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         }
         roots.add_parsable_certificates(self.extra.iter().cloned());
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Arc::new(config))
+        roots
     }
 }
 
 fn read_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let refused = |reason: String| Error::CertificateAuthority { path: PathBuf::from(path), reason };
     let text = std::fs::read(path).map_err(|source| Error::Io { path: path.into(), source })?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
-    let found = found.map_err(|error| refused(format!("not a PEM file: {error}")))?;
-    if found.is_empty() {
-        return Err(refused("no `BEGIN CERTIFICATE` in it".to_owned()));
-    }
+    authorities_in(&text).map_err(|reason| Error::CertificateAuthority { path: PathBuf::from(path), reason })
+}
+
+/// Certificates that can vouch for others.
+fn authorities_in(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let found = certificates_in(pem)?;
     let mut store = RootCertStore::empty();
     for certificate in &found {
-        store.add(certificate.clone()).map_err(|error| refused(error.to_string()))?;
+        store.add(certificate.clone()).map_err(|error| error.to_string())?;
     }
     Ok(found)
 }
 
-/// `wasi:tls` on the engine's configuration: the guest brings a stream that the socket rules let through,
+fn certificates_in(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let found = found.map_err(|error| format!("not a PEM file: {error}"))?;
+    if found.is_empty() { Err("no `BEGIN CERTIFICATE` in it".to_owned()) } else { Ok(found) }
+}
+
+/// `wasi:tls` on the host's configuration: the guest brings a stream that the socket rules let through,
 /// and the host does the handshake.
 pub(crate) struct GuestTls(pub(crate) Arc<Tls>);
 

@@ -57,6 +57,14 @@ pub(crate) const HOST: Group = Group {
             example: "{memory: 512 MiB}",
         },
         Key {
+            name: "tls",
+            aliases: &[],
+            kind: "map (`host.tls`)",
+            default: none,
+            about: "Authorities and client certificate for the connector's TLS connections.",
+            example: "{ca: factory-ca.pem}",
+        },
+        Key {
             name: "rate-limit",
             aliases: &["rate_limit"],
             kind: "map (`host.rate-limit`)",
@@ -183,6 +191,38 @@ pub(crate) const SANDBOX: Group = Group {
             default: none,
             about: "Hosts that it may reach besides those that its section names, such as the targets of redirects. Without a port: any port.",
             example: "[\"cdn.example.com:443\"]",
+        },
+    ],
+    without_effect: &[],
+};
+
+pub(crate) const TLS: Group = Group {
+    path: "host.tls",
+    about: "Authorities and client certificate for the connector's TLS connections, of HTTP as of sockets. Each is the path of a PEM file, or the text itself, as in `${{ secrets.NAME }}`. They stay with the host; the connector never sees them.",
+    keys: &[
+        Key {
+            name: "ca",
+            aliases: &[],
+            kind: "path, or PEM text",
+            default: || "the system's".to_owned(),
+            about: "The authorities to trust, in place of the system's. Those that are trusted beside the system's, for all connectors of a machine, stand in the file that `HOST_CA_FILE` names.",
+            example: "/etc/host/factory-ca.pem",
+        },
+        Key {
+            name: "certificate",
+            aliases: &["cert"],
+            kind: "path, or PEM text",
+            default: none,
+            about: "The client certificate, shown to servers that ask for one, with the chain that leads to its authority.",
+            example: "/etc/host/client.pem",
+        },
+        Key {
+            name: "key",
+            aliases: &[],
+            kind: "path, or PEM text",
+            default: none,
+            about: "The client certificate's private key.",
+            example: "/etc/host/client.key",
         },
     ],
     without_effect: &[],
