@@ -43,6 +43,10 @@ impl Source for ComponentReader {
     async fn commit(&mut self, cursor: &[u8]) -> Result<(), Fault> {
         self.0.commit(cursor).await.map_err(fault)
     }
+
+    async fn close(self: Box<Self>) {
+        self.0.close().await;
+    }
 }
 
 /// Opens writers of a sink component.

@@ -52,6 +52,8 @@ pub trait Source: Send {
     async fn read(&mut self, limit: Limit) -> Result<Read, Fault>;
     /// Everything up to this cursor is durable.
     async fn commit(&mut self, cursor: &[u8]) -> Result<(), Fault>;
+    /// Lets go of the outside in good order. Not called for a reading that failed.
+    async fn close(self: Box<Self>) {}
 }
 
 /// One input that a stage refused.

@@ -156,6 +156,7 @@ impl SourceRun {
             to_stages,
             durable,
             last_place: 0,
+            committed: Vec::new(),
         };
         let writer = writer::Writer {
             output,

@@ -33,6 +33,8 @@ pub(super) struct Reader {
     pub(super) durable: watch::Receiver<Durable>,
     /// The number of the last chunk that had a cursor.
     pub(super) last_place: u64,
+    /// The cursor that the present reading was last told of, or began behind.
+    pub(super) committed: Vec<u8>,
 }
 
 /// What one reading of the source came to.
@@ -84,12 +86,12 @@ impl Reader {
         sequence: &mut u64,
         backoff: &mut Backoff,
     ) -> Result<Ended, PipelineError> {
-        let mut committed = self.durable.borrow().cursor.clone();
+        self.committed = self.durable.borrow().cursor.clone();
         loop {
             if self.stop.is_cancelled() {
                 return Ok(Ended::Asked);
             }
-            if let Err(fault) = self.pass_on_durable(source, &mut committed).await {
+            if let Err(fault) = self.pass_on_durable(source).await {
                 return Ok(Ended::Broken(fault));
             }
             if !self.to_stages.is_closed() && self.to_stages.capacity() == 0 {
@@ -191,13 +193,13 @@ impl Reader {
     }
 
     /// Tells the source what became durable since it was last told.
-    async fn pass_on_durable(&mut self, source: &mut dyn Source, committed: &mut Vec<u8>) -> Result<(), Fault> {
+    async fn pass_on_durable(&mut self, source: &mut dyn Source) -> Result<(), Fault> {
         let cursor = self.durable.borrow_and_update().cursor.clone();
-        if cursor.is_empty() || cursor == *committed {
+        if cursor.is_empty() || cursor == self.committed {
             return Ok(());
         }
         let told = source.commit(&cursor).await;
-        *committed = cursor;
+        self.committed = cursor;
         match told {
             Ok(()) => Ok(()),
             Err(fault) if fault.kind == FaultKind::Internal => Err(fault),
@@ -242,19 +244,19 @@ impl Reader {
         self.durable.wait_for(|durable| durable.sequence >= sequence && durable.kept >= certain).await.is_ok()
     }
 
-    /// Lets the parts behind finish, and tells the source one last time.
+    /// Lets the parts behind finish, tells the source one last time, and closes it.
     async fn finish(
         mut self,
         mut source: Box<dyn Source>,
         sequence: u64,
         stopped: Stopped,
     ) -> Result<Stopped, PipelineError> {
-        let mut committed = self.durable.borrow().cursor.clone();
         if self.drained(sequence).await
-            && let Err(fault) = self.pass_on_durable(source.as_mut(), &mut committed).await
+            && let Err(fault) = self.pass_on_durable(source.as_mut()).await
         {
             tracing::warn!(error = %fault, "source did not take the last commit");
         }
+        source.close().await;
         Ok(stopped)
     }
 }

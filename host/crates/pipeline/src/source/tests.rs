@@ -325,3 +325,54 @@ async fn a_slow_topic_stops_the_source_and_keeps_it_served() {
     assert_eq!(topic(&world), (0..read).collect::<Vec<_>>(), "what was read is delivered before it stops");
     assert_eq!(*world.cursor.lock().expect("lock"), Some(read));
 }
+
+/// Reads one record; is asked to stop while it waits for the next, when that one is durable already.
+struct Interrupted {
+    world: Arc<World>,
+    stop: CancellationToken,
+    read: bool,
+}
+
+struct OpenInterrupted(Arc<World>, CancellationToken);
+
+#[async_trait]
+impl OpenSource for OpenInterrupted {
+    async fn open(&mut self, _: Option<&[u8]>) -> Result<Box<dyn Source>, Fault> {
+        Ok(Box::new(Interrupted { world: self.0.clone(), stop: self.1.clone(), read: false }))
+    }
+}
+
+#[async_trait]
+impl Source for Interrupted {
+    async fn read(&mut self, _: Limit) -> Result<Read, Fault> {
+        if !std::mem::replace(&mut self.read, true) {
+            let batch = [(None::<&str>, "0".to_owned())].into_iter().collect();
+            return Ok(Read { batch, cursor: b"1".to_vec(), end: false });
+        }
+        while self.world.cursor.lock().expect("lock").is_none() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        self.stop.cancel();
+        Ok(Read::default())
+    }
+
+    async fn commit(&mut self, cursor: &[u8]) -> Result<(), Fault> {
+        self.world.commits.lock().expect("lock").push(number(cursor));
+        Ok(())
+    }
+
+    async fn close(self: Box<Self>) {
+        self.world.served.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn a_stop_commits_what_became_durable_just_before_it() {
+    let (world, stop) = (Arc::<World>::default(), CancellationToken::new());
+    let case = Case { world: world.clone(), delay: Duration::from_millis(5), ..Case::default() };
+    let run = SourceRun { source: Box::new(OpenInterrupted(world.clone(), stop.clone())), ..case.build(stop) };
+    assert_eq!(run.run().await.expect("stops"), Stopped::Asked);
+    assert_eq!(*world.commits.lock().expect("lock"), [1]);
+    assert_eq!(world.served.load(Ordering::SeqCst), 1, "and the source is closed");
+}
