@@ -9,7 +9,7 @@ use crate::fields::{Key, unknown_key};
 use crate::meta::{self, FLAT, Meta};
 use crate::overrides::Override;
 use crate::redact::Redactor;
-use crate::schema::{Walk, flatten, properties};
+use crate::schema::{Walk, flatten, properties, settle_aliases};
 use crate::section::{Checked, Section};
 use crate::settings::HostSettings;
 use crate::template::Filler;
@@ -123,6 +123,7 @@ impl ConnectorConfig {
         if self.version == ApiVersion::Flat {
             self.drop_topic_parameter(&mut node, schema, &mut report);
         }
+        settle_aliases(schema, &mut node, &mut report);
         let mut walk = Walk::new(schema, &mut report);
         let json = walk.section(&node, key);
         let (network, marked) = (walk.network, walk.secrets);

@@ -5,6 +5,9 @@
 //! schema is left for the validation to refuse. On the way, values that the schema marks with `x-network` and
 //! `x-secret` are collected, and keys that it does not know are warned of.
 //!
+//! A key that the schema marks as another name (`x-alias-of`) is given its proper one first, so that nothing else,
+//! not even `required`, has to know of other names.
+//!
 //! All alternatives of `anyOf`, `oneOf` and `allOf` count alike here: to allow one host more that the file
 //! itself names, or to hide one value more, does no harm.
 
@@ -73,7 +76,7 @@ impl<'s, 'r> Walk<'s, 'r> {
             }
             Data::List(items) => {
                 let convert = |(index, item): (usize, &Node)| {
-                    let schemas = self.item_schemas(schemas, index);
+                    let schemas = item_schemas(self.root, schemas, index);
                     self.convert(item, &schemas, marks, &format!("{path}[{index}]"))
                 };
                 Value::Array(items.iter().enumerate().map(convert).collect())
@@ -92,7 +95,7 @@ impl<'s, 'r> Walk<'s, 'r> {
         let mut object = Map::new();
         let foreign = self.foreign(entries, schemas, path);
         for entry in entries.iter().filter(|entry| !foreign.contains(&entry.key.as_str())) {
-            let below = self.property_schemas(schemas, &entry.key);
+            let below = property_schemas(self.root, schemas, &entry.key);
             let path = format!("{path}.{}", entry.key);
             // A key without a value is not set, where nothing is not itself a value.
             let accepted = types(&below);
@@ -172,28 +175,65 @@ impl<'s, 'r> Walk<'s, 'r> {
         }
         foreign
     }
+}
 
-    fn property_schemas(&self, schemas: &[&'s Map<String, Value>], name: &str) -> Vec<&'s Map<String, Value>> {
-        let of = |schema: &&'s Map<String, Value>| {
-            let property = schema.get("properties").and_then(|properties| properties.get(name));
-            let patterns = schema.get("patternProperties").and_then(Value::as_object);
-            let others = patterns.into_iter().flat_map(Map::values).chain(schema.get("additionalProperties"));
-            property.map_or_else(|| others.collect(), |property| vec![property])
-        };
-        flatten(self.root, schemas.iter().flat_map(of))
-    }
+/// Gives every key that is another name for one its proper name; both at once are an error.
+pub(crate) fn settle_aliases(root: &Value, node: &mut Node, report: &mut Report) {
+    settle(root, node, &flatten(root, [root]), report);
+}
 
-    fn item_schemas(&self, schemas: &[&'s Map<String, Value>], index: usize) -> Vec<&'s Map<String, Value>> {
-        let of = |schema: &&'s Map<String, Value>| {
-            let tuple = schema.get("prefixItems").or_else(|| schema.get("items")).and_then(Value::as_array);
-            match tuple {
-                Some(tuple) if index < tuple.len() => tuple.get(index),
-                Some(_) => schema.get("additionalItems").or_else(|| schema.get("items")),
-                None => schema.get("items"),
+fn settle(root: &Value, node: &mut Node, schemas: &[&Map<String, Value>], report: &mut Report) {
+    match &mut node.data {
+        Data::Scalar(_) => {}
+        Data::List(items) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                settle(root, item, &item_schemas(root, schemas, index), report);
             }
-        };
-        flatten(self.root, schemas.iter().filter_map(of))
+        }
+        Data::Map(entries) => {
+            for index in 0..entries.len() {
+                let below = property_schemas(root, schemas, &entries[index].key);
+                let proper = below.iter().find_map(|schema| schema.get("x-alias-of")?.as_str());
+                if let Some(proper) = proper {
+                    let twin = entries.iter().find(|other| other.key == proper && !other.value.is_null());
+                    match twin {
+                        Some(_) => {
+                            let message = format!("`{proper}` and `{}` are the same key", entries[index].key);
+                            report.error_help(&entries[index].at, message, "remove one of them");
+                        }
+                        None => entries[index].key = proper.to_owned(),
+                    }
+                }
+                settle(root, &mut entries[index].value, &below, report);
+            }
+        }
     }
+}
+
+fn property_schemas<'s>(
+    root: &'s Value,
+    schemas: &[&'s Map<String, Value>],
+    name: &str,
+) -> Vec<&'s Map<String, Value>> {
+    let of = |schema: &&'s Map<String, Value>| {
+        let property = schema.get("properties").and_then(|properties| properties.get(name));
+        let patterns = schema.get("patternProperties").and_then(Value::as_object);
+        let others = patterns.into_iter().flat_map(Map::values).chain(schema.get("additionalProperties"));
+        property.map_or_else(|| others.collect(), |property| vec![property])
+    };
+    flatten(root, schemas.iter().flat_map(of))
+}
+
+fn item_schemas<'s>(root: &'s Value, schemas: &[&'s Map<String, Value>], index: usize) -> Vec<&'s Map<String, Value>> {
+    let of = |schema: &&'s Map<String, Value>| {
+        let tuple = schema.get("prefixItems").or_else(|| schema.get("items")).and_then(Value::as_array);
+        match tuple {
+            Some(tuple) if index < tuple.len() => tuple.get(index),
+            Some(_) => schema.get("additionalItems").or_else(|| schema.get("items")),
+            None => schema.get("items"),
+        }
+    };
+    flatten(root, schemas.iter().filter_map(of))
 }
 
 /// Every schema that has a say in the same place: through references and combinations, each once.

@@ -240,3 +240,28 @@ fn tuples_and_recursive_schemas_end() {
         json!({"pair": ["1", 2, "3"]})
     );
 }
+
+#[test]
+fn a_key_by_another_name_is_that_key() {
+    let schema = json!({
+        "type": "object",
+        "required": ["url"],
+        "additionalProperties": false,
+        "properties": {
+            "url": {"type": "string", "x-network": true},
+            "mqtt-url": {"type": "string", "x-network": true, "x-alias-of": "url"},
+            "inner": {"type": "array", "items": {
+                "type": "object",
+                "properties": {"max-size": {"type": "integer"}, "max_size": {"type": "integer", "x-alias-of": "max-size"}},
+            }},
+        },
+    });
+    let section = section("http:\n  mqtt-url: b.example\n  inner: [{max_size: '7'}, {max-size: 8}]\n", &schema);
+    assert_eq!(section.json, json!({"url": "b.example", "inner": [{"max-size": 7}, {"max-size": 8}]}));
+    assert_eq!(section.network.len(), 1);
+    assert_eq!(
+        refused("http:\n  url: a\n  mqtt-url: b\n", &schema),
+        "c.yaml:4:3: `url` and `mqtt-url` are the same key\n  help: remove one of them"
+    );
+    assert!(refused("http: {inner: []}\n", &schema).contains("missing key `url` in `http`"));
+}

@@ -64,7 +64,7 @@ fn unknown_and_impossible_settings_are_errors() {
          c.yaml:6:58: `host.sandbox.allow[0]` is `http://`, expected a host, `host:port` or a URL\n  help: this is not a URL: empty host\n\
          c.yaml:7:36: `host.rate-limit.records-per-second` is `-1`, expected a whole number from 1\n\
          c.yaml:8:18: `host.state.store` is `nowhere`, expected `local` or `cluster`\n\
-         c.yaml:9:3: unknown key `zzz` in `host`\n  help: known are `on-error`, `dead-letter-topic`, `retry`, `batch`, `sandbox`, `tls`, `rate-limit`, `state` and `grace-period`"
+         c.yaml:9:3: unknown key `zzz` in `host`\n  help: known are `on-error`, `dead-letter-topic`, `retry`, `batch`, `sandbox`, `tls`, `rate-limit`, `parallelism`, `state` and `grace-period`"
     );
     assert_eq!(
         refused(&format!("{HEAD}host:\n  retry: {{initial: 10s, max-delay: 5s}}\n")),
