@@ -2,7 +2,7 @@
 
 set shell := ["bash", "-euo", "pipefail", "-c"]
 
-connectors := "http-sink http-source test-source"
+connectors := "http-sink http-source mqtt-source test-source"
 smartmodules := "json-filter json-project json-array-split"
 test_components := "echo-sink echo-transform misbehave"
 test_smartmodules := `cd tests/smartmodules && echo *`
@@ -17,6 +17,18 @@ setup:
     @command -v rustup > /dev/null || { echo "install rustup first: it brings the Rust toolchain that rust-toolchain.toml names"; exit 1; }
     @command -v cc > /dev/null || { echo "install a C compiler first (Debian: apt-get install build-essential)"; exit 1; }
     rustup target add wasm32-wasip2 wasm32-unknown-unknown > /dev/null 2>&1 || rustup toolchain install
+    @just _mosquitto
+
+# the MQTT broker of the tests, from the system's packages where that can be done without asking
+_mosquitto:
+    @PATH="$PATH:/usr/sbin:/usr/local/sbin"; \
+    if command -v mosquitto > /dev/null && command -v mosquitto_sub > /dev/null; then exit 0; fi; \
+    root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }; \
+    if command -v apt-get > /dev/null; then \
+        { root apt-get update -qq && root apt-get install -y -qq --no-install-recommends mosquitto mosquitto-clients; } > /dev/null 2>&1; \
+    elif command -v dnf > /dev/null; then root dnf install -y -q mosquitto > /dev/null 2>&1; \
+    elif command -v brew > /dev/null; then brew install -q mosquitto > /dev/null 2>&1; fi \
+    || echo "the MQTT tests need Eclipse Mosquitto, which could not be installed; install the packages mosquitto and mosquitto-clients"
 
 # everything in release form: target/release/host, target/connectors, target/smartmodules
 build: setup guests

@@ -6,10 +6,14 @@
 mod cluster;
 mod host;
 mod http;
+mod mqtt;
+mod tls;
 
 pub use cluster::Broker;
 pub use host::{Finished, Host, Running, World, numbers, target_directory};
 pub use http::{Answer, HttpServer, TlsFiles};
+pub use mqtt::{Cutter, Mosquitto, Publisher, free_port};
+pub use tls::Certificates;
 
 use std::time::{Duration, Instant};
 

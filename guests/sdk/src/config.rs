@@ -49,6 +49,13 @@ impl Secret {
     }
 }
 
+impl From<String> for Secret {
+    /// For what turns out to be a secret only once it is read, such as the password in an address.
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(****)")

@@ -4,6 +4,7 @@ mod broker;
 mod command_line;
 mod delivery;
 mod http_source;
+mod mqtt;
 mod sinks;
 mod stages;
 mod swap;
