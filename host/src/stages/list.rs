@@ -35,11 +35,14 @@ impl Transform {
 
 enum Part {
     /// SmartModules that follow each other.
-    Modules(Chain),
-    Component {
-        transform: Transform,
-        open: TransformStage,
-    },
+    Modules(Box<Chain>),
+    Component(Box<OpenTransform>),
+}
+
+/// A transform component at work.
+struct OpenTransform {
+    transform: Transform,
+    open: TransformStage,
 }
 
 /// Initialised stages.
@@ -57,7 +60,7 @@ impl StageList {
         if !stages.is_empty() {
             let mut chain = Chain::new(stages).map_err(Failure::config)?;
             chain.set_tracking(tracking);
-            self.parts.push(Part::Modules(chain));
+            self.parts.push(Part::Modules(Box::new(chain)));
         }
         Ok(())
     }
@@ -65,7 +68,7 @@ impl StageList {
     pub(super) async fn push_component(&mut self, transform: Transform) -> Outcome {
         let opened = transform.open().await;
         let open = opened.map_err(|error| Failure::config(format!("stage {}: {error}", transform.name)))?;
-        self.parts.push(Part::Component { transform, open });
+        self.parts.push(Part::Component(Box::new(OpenTransform { transform, open })));
         Ok(())
     }
 
@@ -116,8 +119,8 @@ impl StageList {
 
     fn chains(&self) -> impl Iterator<Item = (usize, &Chain)> {
         self.parts.iter().enumerate().filter_map(|(index, part)| match part {
-            Part::Modules(chain) => Some((index, chain)),
-            Part::Component { .. } => None,
+            Part::Modules(chain) => Some((index, &**chain)),
+            Part::Component(_) => None,
         })
     }
 
@@ -198,7 +201,8 @@ impl Part {
                 let refusals = applied.refusals.into_iter().map(refusal).collect();
                 Ok(Applied { batch: applied.batch, sources: applied.sources, refusals })
             }
-            Self::Component { transform, open } => {
+            Self::Component(component) => {
+                let OpenTransform { transform, open } = &mut **component;
                 // On a thread for blocking work: a component's call is asynchronous for the host's sake only.
                 let applied = Handle::current().block_on(open.apply(batch)).map_err(|error| transform.fault(&error))?;
                 let refusal = |r: host_connector::Refusal| Refusal {
@@ -236,7 +240,8 @@ impl Stages for StageList {
     fn renew(&mut self) -> Result<(), StageFault> {
         // Chains replace what failed by themselves.
         for part in &mut self.parts {
-            if let Part::Component { transform, open } = part {
+            if let Part::Component(component) = part {
+                let OpenTransform { transform, open } = &mut **component;
                 *open = Handle::current().block_on(transform.open()).map_err(|error| transform.fault(&error))?;
             }
         }

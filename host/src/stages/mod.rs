@@ -117,9 +117,7 @@ async fn transform(
         return Err(Failure::config(format!("{} is a transform component", step.uses)).help("give it with --map"));
     }
     let spec = component.spec().await.map_err(Failure::config)?;
-    let mut parameters = Options::default();
-    parameters.overrides = step.with.into_iter().collect();
-    parameters.strict = true;
+    let parameters = Options { overrides: step.with.into_iter().collect(), strict: true, ..Options::default() };
     let mut standing_alone =
         ConnectorConfig::without_file(&config.meta.name, name, "", &parameters).map_err(Failure::config)?;
     let section = standing_alone.section("with", &spec.schema);
