@@ -6,10 +6,12 @@
 mod cluster;
 mod host;
 mod http;
+mod sheets;
 
 pub use cluster::Broker;
 pub use host::{Finished, Host, Running, World, numbers, target_directory};
 pub use http::{Answer, HttpServer, TlsFiles};
+pub use sheets::{Cell, Counts, Fault, ServiceAccount, SheetsOptions, SheetsServer};
 
 use std::time::{Duration, Instant};
 
