@@ -4,6 +4,7 @@ mod broker;
 mod command_line;
 mod delivery;
 mod http_source;
+mod sheets_sink;
 mod sinks;
 mod stages;
 mod swap;
