@@ -7,12 +7,14 @@ mod cluster;
 mod host;
 mod http;
 mod mqtt;
+mod sheets;
 mod tls;
 
 pub use cluster::Broker;
 pub use host::{Finished, Host, Running, World, numbers, target_directory};
 pub use http::{Answer, HttpServer, TlsFiles};
 pub use mqtt::{Cutter, Mosquitto, Publisher, free_port};
+pub use sheets::{Cell, Counts, Fault, ServiceAccount, SheetsOptions, SheetsServer};
 pub use tls::Certificates;
 
 use std::time::{Duration, Instant};

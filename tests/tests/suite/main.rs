@@ -5,6 +5,7 @@ mod command_line;
 mod delivery;
 mod http_source;
 mod mqtt;
+mod sheets_sink;
 mod sinks;
 mod stages;
 mod swap;

@@ -95,7 +95,8 @@ impl ConnectorConfig {
     /// checked against `schema` (JSON Schema, draft-07 where it does not say another).
     ///
     /// Adds warnings of unknown keys, at the root and in the section, to [`ConnectorConfig::warnings`], and what
-    /// the section marks as secret to the [redactor](ConnectorConfig::redactor).
+    /// the section marks as secret to the [redactor](ConnectorConfig::redactor). An inserted secret that is the
+    /// whole value of a field with `"x-secret": false` is none from then on.
     ///
     /// # Errors
     /// Everything in which the section breaks its schema; warnings too when the configuration was loaded
@@ -126,7 +127,7 @@ impl ConnectorConfig {
         settle_aliases(schema, &mut node, &mut report);
         let mut walk = Walk::new(schema, &mut report);
         let json = walk.section(&node, key);
-        let (network, marked) = (walk.network, walk.secrets);
+        let (network, marked, public) = (walk.network, walk.secrets, walk.public);
         let checked = Checked {
             name: key,
             node: &node,
@@ -136,6 +137,8 @@ impl ConnectorConfig {
             schema,
         };
         checked.validate(&mut report);
+        // People keep an account's name beside its key; to hide it would hide who is refused.
+        self.hidden.retain(|value| !public.contains(value));
         self.hidden.extend(marked);
         self.hidden.sort_unstable();
         self.hidden.dedup();

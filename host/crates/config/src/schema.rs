@@ -22,6 +22,7 @@ use serde_json::{Map, Value};
 struct Marks {
     network: bool,
     secret: bool,
+    public: bool,
 }
 
 /// The types that a place accepts.
@@ -43,12 +44,14 @@ pub(crate) struct Walk<'s, 'r> {
     pub network: Vec<NetworkTarget>,
     /// What `x-secret` fields hold.
     pub secrets: Vec<String>,
+    /// What fields hold that say of themselves that they are no secrets.
+    pub public: Vec<String>,
 }
 
 impl<'s, 'r> Walk<'s, 'r> {
     /// Begins at the root of `schema`.
     pub fn new(schema: &'s Value, report: &'r mut Report) -> Self {
-        Self { root: schema, report, network: Vec::new(), secrets: Vec::new() }
+        Self { root: schema, report, network: Vec::new(), secrets: Vec::new(), public: Vec::new() }
     }
 
     /// The JSON of a section called `path`.
@@ -61,6 +64,7 @@ impl<'s, 'r> Walk<'s, 'r> {
         let marks = Marks {
             network: outer.network || marked(schemas, "x-network"),
             secret: outer.secret || marked(schemas, "x-secret"),
+            public: schemas.iter().any(|schema| schema.get("x-secret") == Some(&Value::Bool(false))),
         };
         let accepted = types(schemas);
         match &node.data {
@@ -130,6 +134,8 @@ impl<'s, 'r> Walk<'s, 'r> {
         }
         if marks.secret {
             self.secrets.push(text);
+        } else if marks.public {
+            self.public.push(text);
         }
     }
 
@@ -137,7 +143,7 @@ impl<'s, 'r> Walk<'s, 'r> {
     fn note_defaults(&mut self, object: &Map<String, Value>, schemas: &[&'s Map<String, Value>], path: &str) {
         for (name, schema) in properties(schemas).filter(|(name, _)| !object.contains_key(*name)) {
             let below = flatten(self.root, [schema]);
-            let marks = Marks { network: marked(&below, "x-network"), secret: false };
+            let marks = Marks { network: marked(&below, "x-network"), ..Marks::default() };
             for default in below.iter().filter_map(|schema| schema.get("default")) {
                 let defaults = default.as_array().map_or(std::slice::from_ref(default), Vec::as_slice);
                 for default in defaults {

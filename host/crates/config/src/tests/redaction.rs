@@ -92,3 +92,17 @@ fn debug_output_shows_no_secret() {
     assert_eq!(section.secrets, ["hunter2", "plain-secret"]);
     assert_eq!(config.redactor().redact("hunter2 plain-secret"), format!("{REDACTED} {REDACTED}"));
 }
+
+#[test]
+fn what_is_public_is_shown_even_when_it_was_inserted() {
+    let text = "meta: {name: n, type: t, topic: t}\n\
+                own: {account: \"${{ secrets.A }}\", header: \"x ${{ secrets.B }}\", both: \"${{ secrets.C }}\", key: \"${{ secrets.C }}\"}\n";
+    let mut config = load_with(text, "A=writer@example.com\nB=hunter2\nC=hunter3", false).expect("accepted");
+    let schema = json!({"properties": {
+        "account": {"type": "string", "x-secret": false}, "header": {"type": "string", "x-secret": false},
+        "both": {"x-secret": false}, "key": {"x-secret": true},
+    }});
+    let section = config.section("own", &schema).expect("fits");
+    assert_eq!(section.secrets, ["hunter2", "hunter3"], "a part of a value stays hidden, and what is marked as secret");
+    assert_eq!(config.redactor().redact("writer@example.com"), "writer@example.com");
+}
