@@ -35,6 +35,7 @@ const REPORT_EVERY: Duration = Duration::from_secs(30);
 pub(crate) async fn run(arguments: Box<RunArgs>, order: Vec<(StageFlag, usize)>, redaction: Redaction) -> Outcome {
     let stop = CancellationToken::new();
     let signals = Signals::listen(stop.clone())?;
+    let seen = reload::stamps(&arguments);
     let mut config = configuration::read(&arguments.connector, true)?;
     let reference = configuration::connector_reference(&arguments.connector, &config);
     let path = places::connector(reference, configuration::direction(&config))?;
@@ -78,7 +79,7 @@ pub(crate) async fn run(arguments: Box<RunArgs>, order: Vec<(StageFlag, usize)>,
         signals,
         until_end: arguments.until_end,
         shard: arguments.shard,
-        recipe: Recipe { arguments, order, kind, spec, section: section.json, config },
+        recipe: Recipe { arguments, order, kind, spec, section: section.json, config, seen },
     };
     let ended = prepared.run(kind, &connected).await;
     let closed = connected.close().await;

@@ -32,6 +32,8 @@ pub(super) struct Recipe {
     /// The connector's section as it runs.
     pub(super) section: serde_json::Value,
     pub(super) config: ConnectorConfig,
+    /// The files as they were before the configuration was read: a change since then counts.
+    pub(super) seen: Stamps,
 }
 
 /// Waits for reasons to swap, for as long as the run goes on.
@@ -45,6 +47,9 @@ pub(super) struct Reload {
 /// When a file was written last, and how long it is.
 type Stamp = Option<(SystemTime, u64)>;
 
+/// The files that decide what the stages are.
+pub(super) type Stamps = BTreeMap<PathBuf, Stamp>;
+
 impl Reload {
     pub(super) async fn run(self) {
         let mut hangups = match signal(SignalKind::hangup()) {
@@ -55,13 +60,14 @@ impl Reload {
             }
         };
         let watch = self.recipe.arguments.watch;
-        let mut seen = self.stamps();
+        let arguments = &self.recipe.arguments;
+        let mut seen = self.recipe.seen.clone();
         let mut settling = false;
         loop {
             tokio::select! {
                 _ = hangups.recv() => {}
                 () = tokio::time::sleep(LOOK_EVERY), if watch => {
-                    let now = self.stamps();
+                    let now = stamps(arguments);
                     if now != seen {
                         // Somebody is writing: not before two looks find the same.
                         (seen, settling) = (now, true);
@@ -72,10 +78,10 @@ impl Reload {
                     }
                 }
             }
+            seen = stamps(arguments);
             if let Err(failure) = self.swap().await {
                 tracing::error!("the stages stay as they are: {failure}");
             }
-            seen = self.stamps();
         }
     }
 
@@ -118,17 +124,17 @@ impl Reload {
             tracing::warn!(changed = %changed.join(", "), "takes effect with the next start; only stages are swapped");
         }
     }
+}
 
-    /// The files that decide what the stages are.
-    fn stamps(&self) -> BTreeMap<PathBuf, Stamp> {
-        let RunArgs { connector, filter, map, arraymap, .. } = &*self.recipe.arguments;
-        let from_file = connector.config.as_deref().and_then(|_| configuration::read(connector, true).ok());
-        let steps = from_file.iter().flat_map(|config| &config.transforms).map(|step| step.uses.as_str());
-        let given = [filter, map, arraymap].into_iter().flatten().map(String::as_str);
-        let modules = steps.chain(given).filter_map(|uses| places::smartmodule(uses).ok().flatten());
-        let files = connector.config.iter().cloned().chain(modules);
-        files.map(|path| (path.clone(), stamp(&path))).collect()
-    }
+/// Looks at the files.
+pub(super) fn stamps(arguments: &RunArgs) -> Stamps {
+    let RunArgs { connector, filter, map, arraymap, .. } = arguments;
+    let from_file = connector.config.as_deref().and_then(|_| configuration::read(connector, true).ok());
+    let steps = from_file.iter().flat_map(|config| &config.transforms).map(|step| step.uses.as_str());
+    let given = [filter, map, arraymap].into_iter().flatten().map(String::as_str);
+    let modules = steps.chain(given).filter_map(|uses| places::smartmodule(uses).ok().flatten());
+    let files = connector.config.iter().cloned().chain(modules);
+    files.map(|path| (path.clone(), stamp(&path))).collect()
 }
 
 fn stamp(path: &Path) -> Stamp {
