@@ -6,5 +6,6 @@ mod delivery;
 mod http_source;
 mod mqtt;
 mod sinks;
+mod smartmodules;
 mod stages;
 mod swap;
