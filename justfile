@@ -3,7 +3,7 @@
 set shell := ["bash", "-euo", "pipefail", "-c"]
 
 connectors := "http-sink http-source mqtt-source sheets-sink test-source"
-smartmodules := "json-filter json-project json-array-split"
+smartmodules := "json-filter json-project json-array-split regex-filter ndjson-split text-to-json csv-to-json json-key json-timestamp json-types json-mask sample dedup json-aggregate"
 test_components := "echo-sink echo-transform misbehave"
 test_smartmodules := `cd tests/smartmodules && echo *`
 target := env("CARGO_TARGET_DIR", justfile_directory() / "target")
@@ -56,6 +56,8 @@ test: guests
     cargo build --bins --tests
     cargo test --doc --quiet
     just _run_tests
+    # what runs in the sandbox, as far as it can be tried outside of it
+    cargo test --quiet {{ prepend("-p ", smartmodules + " smartmodule-kit " + connectors + " connector-sdk") }}
 
 _run_tests:
     if command -v cargo-nextest > /dev/null; then cargo nextest run --no-fail-fast; else cargo test --no-fail-fast --lib --bins --tests; fi
@@ -67,7 +69,7 @@ test-long: guests
 
 # any published SmartModule against the reference engine: `just test-smartmodules DIR`
 test-smartmodules dir:
-    HOST_SMARTMODULES={{ absolute_path(dir) }} cargo test -p host-smartmodule --test suite foreign -- --nocapture
+    HOST_SMARTMODULES={{ absolute_path(dir) }} cargo test --test suite foreign_modules -- --nocapture
 
 # formatting and lints
 lint: setup
@@ -81,8 +83,7 @@ docs: guests
     cargo build --bins --tests
     {{ target }}/debug/host reference configuration > docs/configuration.md
     {{ target }}/debug/host reference connectors > docs/connectors.md
-    { printf '# SmartModules\n\nGenerated from the modules'"'"' own documentation by `just docs`; do not edit.\n'; \
-      for name in {{ smartmodules }}; do printf '\n'; awk '/^\/\/!/ {sub(/^\/\/! ?/, ""); print; next} {exit}' smartmodules/$name/src/lib.rs | sed '1s/^/## /'; done; } > docs/smartmodules.md
+    {{ target }}/debug/host reference smartmodules > docs/smartmodules.md
 
 # time zones over HTTP, split, filtered and shaped into a topic: no cluster needed
 demo: setup guests

@@ -94,7 +94,7 @@ It speaks Fluvio's wire protocol; the fluvio client and command line work agains
     #[command(name = "dead-letter")]
     DeadLetter(DeadLetterArgs),
 
-    /// Create, list and delete SmartModules of the cluster
+    /// Show the SmartModules that can be used; create and delete those of the cluster
     Smartmodule(SmartmoduleArgs),
 
     /// Print a completion script for a shell
@@ -119,6 +119,8 @@ pub(crate) enum Reference {
     Configuration,
     /// docs/connectors.md
     Connectors,
+    /// docs/smartmodules.md
+    Smartmodules,
 }
 
 /// Which cluster.
@@ -140,6 +142,13 @@ pub(crate) struct TargetArgs {
     /// With --embedded: where the broker keeps its records
     #[arg(long, value_name = "DIR", env = "HOST_BROKER_DATA", requires = "embedded")]
     pub(crate) data: Option<PathBuf>,
+}
+
+impl TargetArgs {
+    /// Whether a cluster is named, rather than left to the Fluvio configuration.
+    pub(crate) fn is_named(&self) -> bool {
+        self.cluster.is_some() || self.profile.is_some() || self.embedded
+    }
 }
 
 /// Which connector, and how it is configured.
@@ -508,8 +517,27 @@ pub(crate) enum SmartmoduleCommand {
         #[command(flatten)]
         target: TargetArgs,
     },
-    /// List the cluster's SmartModules
+    /// List the SmartModules on the SmartModule path and in the cluster
+    #[command(
+        after_long_help = "Example:\n  host smartmodule list -O json | jq -r '.[] | select(.kind == \"map\").name'"
+    )]
     List {
+        /// How to print
+        #[arg(short = 'O', long = "output", visible_alias = "format", value_enum, default_value = "text")]
+        format: Format,
+        /// Only those on the SmartModule path
+        #[arg(long)]
+        local: bool,
+        #[command(flatten)]
+        target: TargetArgs,
+    },
+    /// Show what a SmartModule does, the parameters that it takes, and an example
+    #[command(
+        after_long_help = "Examples:\n  host smartmodule describe json-filter\n  host smartmodule describe -O json ./mine.wasm | jq .spec.schema"
+    )]
+    Describe {
+        /// A file, a name on the SmartModule path, or a name in the cluster
+        name: String,
         /// How to print
         #[arg(short = 'O', long = "output", visible_alias = "format", value_enum, default_value = "text")]
         format: Format,

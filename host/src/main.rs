@@ -18,6 +18,7 @@ mod format;
 mod inspect;
 mod logging;
 mod metadata;
+mod modules;
 mod places;
 mod produce;
 mod reference;

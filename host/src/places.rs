@@ -22,6 +22,11 @@ fn search_path(kind: &str, variable: &str) -> Vec<PathBuf> {
     places
 }
 
+/// Whether a reference is that of a package in the cluster, as in `group/name@0.1.0`, rather than a file.
+fn looks_like_a_package(reference: &str) -> bool {
+    reference.contains('@') && !reference.ends_with(".wasm") && !reference.starts_with(['.', '/'])
+}
+
 /// Whether a reference is plainly a file rather than a name.
 fn looks_like_a_file(reference: &str) -> bool {
     reference.ends_with(".wasm") || reference.contains(std::path::MAIN_SEPARATOR)
@@ -65,6 +70,11 @@ pub(crate) fn transform(name: &str) -> Option<PathBuf> {
     connector_path().into_iter().map(|directory| directory.join(format!("{name}.wasm"))).find(|path| path.is_file())
 }
 
+/// The directories in which SmartModules are found by name, in the order in which they are looked through.
+pub(crate) fn smartmodule_path() -> Vec<PathBuf> {
+    search_path("smartmodules", "HOST_SMARTMODULE_PATH")
+}
+
 /// Finds a SmartModule's file: by path, or by name on the SmartModule path. `None` when it is neither, so that
 /// the cluster may know it.
 pub(crate) fn smartmodule(reference: &str) -> Outcome<Option<PathBuf>> {
@@ -72,11 +82,13 @@ pub(crate) fn smartmodule(reference: &str) -> Outcome<Option<PathBuf>> {
         let path = PathBuf::from(reference);
         return if path.is_file() {
             Ok(Some(path))
+        } else if looks_like_a_package(reference) {
+            Ok(None)
         } else {
             Err(Failure::config(format!("there is no SmartModule file {reference}")))
         };
     }
-    let places = search_path("smartmodules", "HOST_SMARTMODULE_PATH");
+    let places = smartmodule_path();
     Ok(places.iter().map(|dir| dir.join(format!("{reference}.wasm"))).find(|path| path.is_file()))
 }
 

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::cli::Reference;
 use crate::failure::Outcome;
-use crate::{component, configuration, places};
+use crate::{component, configuration, places, smartmodule};
 
 /// The connectors that come with the host, in the order of the page.
 const CONNECTORS: [&str; 5] = ["http-sink", "http-source", "mqtt-source", "sheets-sink", "test-source"];
@@ -13,6 +13,7 @@ const CONNECTORS: [&str; 5] = ["http-sink", "http-source", "mqtt-source", "sheet
 pub(crate) async fn reference(what: Reference) -> Outcome {
     match what {
         Reference::Configuration => print!("{}", host_config::reference_markdown()),
+        Reference::Smartmodules => print!("{}", smartmodule::page()?),
         Reference::Connectors => {
             println!("# Connectors\n\nGenerated from the connectors' own schemas by `just docs`; do not edit.");
             for name in CONNECTORS {

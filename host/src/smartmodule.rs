@@ -1,19 +1,13 @@
-//! `host smartmodule`: the SmartModules of a cluster.
+//! `host smartmodule`: the SmartModules that can be used, those of the cluster and those on the SmartModule path.
 
-use host_smartmodule::{Engine, EngineOptions};
-use serde::Serialize;
+mod describe;
+mod list;
 
 use crate::cli::{SmartmoduleArgs, SmartmoduleCommand};
 use crate::failure::{Failure, Outcome};
-use crate::format::{self, Format};
-use crate::{cluster, places};
+use crate::{cluster, modules};
 
-#[derive(Serialize)]
-struct Row {
-    name: String,
-    package: Option<String>,
-    bytes: Option<u64>,
-}
+pub(crate) use describe::page;
 
 /// Runs one of the SmartModule commands.
 pub(crate) async fn smartmodule(arguments: SmartmoduleArgs) -> Outcome {
@@ -22,9 +16,7 @@ pub(crate) async fn smartmodule(arguments: SmartmoduleArgs) -> Outcome {
             let wasm = std::fs::read(&wasm_file)
                 .map_err(|e| Failure::failed(format!("can't read {}: {e}", wasm_file.display())))?;
             // What would be refused when a connector uses it is better refused now.
-            let options = EngineOptions { cache_dir: places::cache().map(|dir| dir.join("smartmodules")) };
-            let engine = Engine::new(options).map_err(Failure::failed)?;
-            let module = engine.compile(&wasm_file.display().to_string(), &wasm).map_err(Failure::failed)?;
+            let module = modules::compile(&modules::engine()?, &name, wasm.clone()).await?;
             let connected = cluster::connect(&target).await?;
             let created = connected.cluster.create_smartmodule(&name, &wasm).await.map_err(Failure::failed);
             connected.close().await?;
@@ -32,26 +24,8 @@ pub(crate) async fn smartmodule(arguments: SmartmoduleArgs) -> Outcome {
             println!("smartmodule \"{name}\" created ({})", module.kind().name());
             Ok(())
         }
-        SmartmoduleCommand::List { format, target } => {
-            let connected = cluster::connect(&target).await?;
-            let found = connected.cluster.smartmodules().await.map_err(Failure::failed);
-            connected.close().await?;
-            let row =
-                |info: host_cluster::SmartModuleInfo| Row { name: info.name, package: info.package, bytes: info.size };
-            let rows: Vec<Row> = found?.into_iter().map(row).collect();
-            match format {
-                Format::Json => format::json(&rows),
-                Format::Text => {
-                    let dash = || "-".to_owned();
-                    let cells = |row: &Row| {
-                        let bytes = row.bytes.map_or_else(dash, |bytes| bytes.to_string());
-                        vec![row.name.clone(), row.package.clone().unwrap_or_else(dash), bytes]
-                    };
-                    format::table(&["NAME", "PACKAGE", "BYTES"], &rows.iter().map(cells).collect::<Vec<_>>());
-                    Ok(())
-                }
-            }
-        }
+        SmartmoduleCommand::List { format, local, target } => list::list(format, local, &target).await,
+        SmartmoduleCommand::Describe { name, format, target } => describe::describe(&name, format, &target).await,
         SmartmoduleCommand::Delete { names, target } => {
             let connected = cluster::connect(&target).await?;
             let mut done = Ok(());

@@ -4,16 +4,15 @@ mod list;
 mod state;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use host_cluster::Cluster;
-use host_config::{ConnectorConfig, Options, TransformStep};
-use host_smartmodule::{Engine, EngineOptions, Kind, Limits, LookBack, Module, Stage, Tracking};
+use host_config::{ConnectorConfig, TransformStep};
+use host_smartmodule::{Chain, Kind, Limits, LookBack, Module, Stage, Tracking};
 
 pub(crate) use self::list::StageList;
 use crate::cli::{RunArgs, StageFlag};
 use crate::failure::{Failure, Outcome};
-use crate::{component, configuration, places};
+use crate::{component, configuration, modules, places};
 
 /// A stage as it was asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,7 +70,7 @@ pub(crate) async fn compile(wanted: Vec<Wanted>, config: &ConnectorConfig, clust
     let mut names = Vec::with_capacity(wanted.len());
     let mut engine = None;
     for Wanted { step, flag } in wanted {
-        let name = stage_name(&step.uses);
+        let name = modules::short_name(&step.uses);
         let wasm = fetch(&step.uses, cluster).await?;
         if component::is_component(&wasm) {
             let transform = transform(&name, wasm, step, flag, config).await?;
@@ -79,16 +78,12 @@ pub(crate) async fn compile(wanted: Vec<Wanted>, config: &ConnectorConfig, clust
             entries.push(Entry::Component(Box::new(transform)));
             continue;
         }
+        modules::check_parameters(config, &step, &wasm)?;
         let engine = match &engine {
             Some(engine) => engine,
-            None => {
-                let options = EngineOptions { cache_dir: places::cache().map(|dir| dir.join("smartmodules")) };
-                engine.insert(Engine::new(options).map_err(Failure::config)?)
-            }
+            None => engine.insert(modules::engine()?),
         };
-        let (compiler, called) = (engine.clone(), name.clone());
-        let compiled = tokio::task::spawn_blocking(move || compiler.compile(&called, &wasm)).await;
-        let module = compiled.map_err(Failure::failed)?.map_err(Failure::config)?;
+        let module = modules::compile(engine, &name, wasm).await?;
         check_kind(&module, flag, &step.uses)?;
         names.push(format!("{} {name}", module.kind().name()));
         let mut stage = Stage::new(module);
@@ -98,6 +93,27 @@ pub(crate) async fn compile(wanted: Vec<Wanted>, config: &ConnectorConfig, clust
         entries.push(Entry::Module(stage));
     }
     Ok(Compiled { entries, names })
+}
+
+/// Whether a step of the configuration would start: its parameters fit, and the module accepts them. The stage in words,
+/// or `None` when it isn't on this machine, so that only the cluster may know it.
+pub(crate) async fn check(step: &TransformStep, config: &ConnectorConfig) -> Outcome<Option<String>> {
+    let Some(path) = places::smartmodule(&step.uses)?.or_else(|| places::transform(&step.uses)) else {
+        return Ok(None);
+    };
+    let name = modules::short_name(&step.uses);
+    let wasm = modules::read(&path)?;
+    if component::is_component(&wasm) {
+        transform(&name, wasm, step.clone(), None, config).await?;
+        return Ok(Some(format!("transform {name}")));
+    }
+    modules::check_parameters(config, step, &wasm)?;
+    let module = modules::compile(&modules::engine()?, &name, wasm).await?;
+    let kind = module.kind().name();
+    let stage = Stage { params: step.with.clone(), ..Stage::new(module) };
+    let started = tokio::task::spawn_blocking(move || Chain::new(vec![stage]).map(drop)).await;
+    started.map_err(Failure::failed)?.map_err(Failure::config)?;
+    Ok(Some(format!("{kind} {name}")))
 }
 
 /// A transform component with what stands under `with`, checked against its schema.
@@ -117,10 +133,7 @@ async fn transform(
         return Err(Failure::config(format!("{} is a transform component", step.uses)).help("give it with --map"));
     }
     let spec = component.spec().await.map_err(Failure::config)?;
-    let parameters = Options { overrides: step.with.into_iter().collect(), strict: true, ..Options::default() };
-    let mut standing_alone =
-        ConnectorConfig::without_file(&config.meta.name, name, "", &parameters).map_err(Failure::config)?;
-    let section = standing_alone.section("with", &spec.schema);
+    let section = config.parameters(&step, &spec.schema);
     let section = section.map_err(|error| Failure::config(format!("stage {name}: {error}")))?;
     let sandbox = configuration::sandbox(config, &section, &component)?;
     Ok(list::Transform { name: name.to_owned(), component, sandbox, config: section.json.to_string() })
@@ -169,14 +182,6 @@ impl Compiled {
     }
 }
 
-/// A short name for messages: the file's, or the reference itself.
-fn stage_name(uses: &str) -> String {
-    match uses.strip_suffix(".wasm") {
-        Some(path) => Path::new(path).file_name().map_or(path.into(), |name| name.to_string_lossy()).into_owned(),
-        None => uses.to_owned(),
-    }
-}
-
 fn check_kind(module: &Module, flag: Option<StageFlag>, uses: &str) -> Outcome {
     let (name, fits) = match flag {
         None | Some(StageFlag::With) => return Ok(()),
@@ -204,20 +209,16 @@ async fn fetch(uses: &str, cluster: &Cluster) -> Outcome<Vec<u8>> {
     }
     let local = places::smartmodule(uses)?;
     if let Some(path) = local.as_deref().filter(|path| path.as_os_str() == uses) {
-        return read(path);
+        return modules::read(path);
     }
     match (cluster.smartmodule(uses).await, local) {
         (Ok(wasm), _) => Ok(wasm),
-        (Err(host_cluster::Error::SmartModuleNotFound { .. }), Some(path)) => read(&path),
+        (Err(host_cluster::Error::SmartModuleNotFound { .. }), Some(path)) => modules::read(&path),
         (Err(host_cluster::Error::SmartModuleNotFound { .. }), None) if places::transform(uses).is_some() => {
-            read(&places::transform(uses).unwrap_or_default())
+            modules::read(&places::transform(uses).unwrap_or_default())
         }
         (Err(error @ host_cluster::Error::SmartModuleNotFound { .. }), None) => Err(Failure::config(error)
             .help("put it there with `host smartmodule create NAME --wasm-file FILE`, or name the file itself")),
         (Err(error), _) => Err(Failure::failed(error)),
     }
-}
-
-fn read(path: &Path) -> Outcome<Vec<u8>> {
-    std::fs::read(path).map_err(|e| Failure::config(format!("can't read {}: {e}", path.display())))
 }

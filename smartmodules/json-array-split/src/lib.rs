@@ -1,97 +1,37 @@
-//! `json-array-split`: makes one record of each element of a JSON array.
-//!
-//! ```yaml
-//! transforms:
-//!   - uses: json-array-split
-//!     with:
-//!       field: data.items
-//! ```
-//!
-//! | parameter | meaning | default |
-//! |-|-|-|
-//! | `field` | where the array is: a dotted path or a JSON pointer | the record itself |
-//! | `missing` | what to do when there is no such field: `error`, `drop` the record, or `keep` it as it is | `error` |
-//!
-//! Each element becomes a record of its own, with its text exactly as it stood in the array (a string keeps its
-//! quotes, so that it stays JSON) and with the key of the record it came from. An empty array makes no record. A
-//! record that is not JSON, or has something else than an array there, is refused.
+//! `json-array-split`: makes one record of each element of a JSON array. What it does is described in `README.md`.
 
 #![allow(clippy::needless_pass_by_value, reason = "the signature of `init` is the SmartModule ABI's")]
 
-use std::sync::OnceLock;
-
 use fluvio_smartmodule::dataplane::smartmodule::SmartModuleExtraParams;
-use fluvio_smartmodule::{RecordData, SmartModuleRecord, eyre, smartmodule};
+use fluvio_smartmodule::{RecordData, SmartModuleRecord, smartmodule};
 use serde_json::value::RawValue;
-use smartmodule_kit::{InvalidJson, Param, ParamError, Params, Path};
+use smartmodule_kit::{InvalidJson, Missing, Once, Path, Refused, kind_of, params, spec};
 
-const PARAMS: &[Param] = &[
-    Param { name: "field", help: "where the array is; default: the record itself" },
-    Param { name: "missing", help: "without that field: error, drop or keep; default: error" },
-];
+params! {
+    /// The parameters.
+    struct Split {
+        /// Where the array is: a dotted path or a JSON pointer. Empty: the record itself.
+        field: Path = "",
+        /// What to do with a record that has no such field: refuse it as an `error`, `drop` it, or `keep` it as it is.
+        missing: Missing = "error",
+    }
+}
+spec!(Split);
 
-static SPLIT: OnceLock<Split> = OnceLock::new();
+static SPLIT: Once<Split> = Once::new();
 
 #[smartmodule(init)]
 fn init(params: SmartModuleExtraParams) -> fluvio_smartmodule::Result<()> {
-    let split = Split::new(&Params::read("json-array-split", PARAMS, &params)?)?;
-    SPLIT.set(split).map_err(|_| eyre!("init is called once"))
+    SPLIT.set(Split::read(&params)?)
 }
 
 #[smartmodule(array_map)]
 fn array_map(record: &SmartModuleRecord) -> fluvio_smartmodule::Result<Vec<(Option<RecordData>, RecordData)>> {
-    let split = SPLIT.get().ok_or_else(|| eyre!("init was not called"))?;
-    let elements = split.apply(record.value().as_ref())?;
+    let elements = SPLIT.get()?.apply(record.value().as_ref())?;
     Ok(elements.into_iter().map(|element| (record.key().cloned(), RecordData::from(element))).collect())
 }
 
-/// What happens to a record without the field.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Missing {
-    Error,
-    Drop,
-    Keep,
-}
-
-#[derive(Debug)]
-struct Split {
-    field: Path,
-    missing: Missing,
-}
-
-/// Why a record is refused.
-#[derive(Debug, PartialEq, Eq)]
-enum Refused {
-    Json(String),
-    Missing(String),
-    NotAnArray(String, &'static str),
-}
-
-impl std::error::Error for Refused {}
-
-impl std::fmt::Display for Refused {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Json(problem) => f.write_str(problem),
-            Self::Missing(field) => write!(f, "there is no field `{field}`"),
-            Self::NotAnArray(field, found) => write!(f, "`{field}` is {found}, not an array"),
-        }
-    }
-}
-
-impl From<InvalidJson> for Refused {
-    fn from(error: InvalidJson) -> Self {
-        Self::Json(error.to_string())
-    }
-}
-
 impl Split {
-    fn new(params: &Params) -> Result<Self, ParamError> {
-        let missing =
-            params.choice("missing", &[("error", Missing::Error), ("drop", Missing::Drop), ("keep", Missing::Keep)])?;
-        Ok(Self { field: Path::parse(params.get("field").unwrap_or_default()), missing })
-    }
-
     /// The elements' texts.
     fn apply<'a>(&self, record: &'a [u8]) -> Result<Vec<&'a [u8]>, Refused> {
         let Some(found) = self.field.find(record)? else {
@@ -102,21 +42,11 @@ impl Split {
             };
         };
         if !found.starts_with('[') {
-            return Err(Refused::NotAnArray(self.field.to_string(), kind(found)));
+            let field = self.field.to_string();
+            return Err(Refused::Kind { field, found: kind_of(found), expected: "an array" });
         }
         let elements: Vec<&RawValue> = serde_json::from_str(found).map_err(InvalidJson::from)?;
         Ok(elements.into_iter().map(|element| element.get().as_bytes()).collect())
-    }
-}
-
-/// What a JSON text is, in words.
-fn kind(text: &str) -> &'static str {
-    match text.as_bytes().first() {
-        Some(b'{') => "an object",
-        Some(b'"') => "a string",
-        Some(b't' | b'f') => "a boolean",
-        Some(b'n') => "null",
-        _ => "a number",
     }
 }
 
@@ -125,8 +55,7 @@ mod tests {
     use super::*;
 
     fn split(params: &[(&str, &str)]) -> Split {
-        let params = Params::new("json-array-split", PARAMS, params.iter().copied()).expect("known");
-        Split::new(&params).expect("valid")
+        Split::new(params.iter().copied()).expect("valid")
     }
 
     fn texts(split: &Split, record: &str) -> Result<Vec<String>, String> {
@@ -170,8 +99,7 @@ mod tests {
 
     #[test]
     fn a_wrong_parameter_says_what_can_be_given() {
-        let params = Params::new("json-array-split", PARAMS, [("missing", "skip")]).expect("known");
-        let error = Split::new(&params).expect_err("no such choice").to_string();
-        assert!(error.contains("`missing` is `skip`, and can be error, drop, keep"), "{error}");
+        let error = Split::new([("missing", "skip")]).expect_err("no such choice").to_string();
+        assert!(error.contains("`missing` is `skip`, expected `error`, `drop` or `keep`"), "{error}");
     }
 }

@@ -1,97 +1,57 @@
-//! `json-filter`: keeps the JSON records of which a field has a value.
-//!
-//! ```yaml
-//! transforms:
-//!   - uses: json-filter
-//!     with:
-//!       field: user.age
-//!       op: ge
-//!       value: "18"
-//! ```
-//!
-//! | parameter | meaning | default |
-//! |-|-|-|
-//! | `field` | which field: a dotted path or a JSON pointer | must be given |
-//! | `op` | `eq`, `ne`, `gt`, `ge`, `lt`, `le`, `contains`, `starts-with`, `ends-with`, `matches`, `exists` | `eq` |
-//! | `value` | what to compare with; for `exists`, `true` or `false` | must be given, but for `exists` (`true`) |
-//! | `missing` | without the field: `drop` the record, `keep` it, or refuse it as an `error` | `drop`, for `ne` `keep` |
-//!
-//! The field's type says how to compare. A number is compared with `value` as a number, a string as text, `true`,
-//! `false` and `null` as these words; an object or an array as JSON, whatever its order of keys and its spaces.
-//! Where the types don't fit (`value: abc` against a number), nothing is equal, greater or less. `contains` asks
-//! for a part of a string, an element of an array or a key of an object; `matches` takes a regular expression,
-//! which may match anywhere in a string. A record that is not JSON is refused.
+//! `json-filter`: keeps the JSON records of which a field has a value. What it does is described in `README.md`.
 
 #![allow(clippy::needless_pass_by_value, reason = "the signature of `init` is the SmartModule ABI's")]
 
 use std::cmp::Ordering;
-use std::sync::OnceLock;
 
 use fluvio_smartmodule::dataplane::smartmodule::SmartModuleExtraParams;
-use fluvio_smartmodule::{SmartModuleRecord, eyre, smartmodule};
-use regex_lite::Regex;
+use fluvio_smartmodule::{SmartModuleRecord, smartmodule};
 use serde_json::{Number, Value};
-use smartmodule_kit::{InvalidJson, Param, ParamError, Params, Path};
+use smartmodule_kit::{InvalidJson, Missing, Once, ParamError, Path, Pattern, Refused, choices, params, spec};
 
-const PARAMS: &[Param] = &[
-    Param { name: "field", help: "which field, as a.b or /a/b" },
-    Param {
-        name: "op",
-        help: "eq, ne, gt, ge, lt, le, contains, starts-with, ends-with, matches or exists; default: eq",
-    },
-    Param { name: "value", help: "what to compare with" },
-    Param { name: "missing", help: "without that field: drop, keep or error; default: drop, for ne keep" },
-];
+params! {
+    /// The parameters.
+    struct Settings {
+        /// Which field: a dotted path or a JSON pointer.
+        field: Path,
+        /// What is asked of it.
+        op: Op = "eq",
+        /// What to compare with; must be given, but for `exists`, which takes `true` (the default) or `false`.
+        value: Option<String>,
+        /// What to do with a record that has no such field: `drop` it, `keep` it, or refuse it as an `error`. Unless
+        /// given, such records are kept for `ne` and dropped for all others.
+        missing: Option<Missing>,
+    }
+}
+spec!(Settings);
 
-static FILTER: OnceLock<JsonFilter> = OnceLock::new();
+choices! {
+    /// What is asked of a field.
+    enum Op {
+        Eq = "eq",
+        Ne = "ne",
+        Gt = "gt",
+        Ge = "ge",
+        Lt = "lt",
+        Le = "le",
+        Contains = "contains",
+        StartsWith = "starts-with",
+        EndsWith = "ends-with",
+        Matches = "matches",
+        Exists = "exists",
+    }
+}
+
+static FILTER: Once<JsonFilter> = Once::new();
 
 #[smartmodule(init)]
 fn init(params: SmartModuleExtraParams) -> fluvio_smartmodule::Result<()> {
-    let filter = JsonFilter::new(&Params::read("json-filter", PARAMS, &params)?)?;
-    FILTER.set(filter).map_err(|_| eyre!("init is called once"))
+    FILTER.set(JsonFilter::new(Settings::read(&params)?)?)
 }
 
 #[smartmodule(filter)]
 fn filter(record: &SmartModuleRecord) -> fluvio_smartmodule::Result<bool> {
-    let filter = FILTER.get().ok_or_else(|| eyre!("init was not called"))?;
-    Ok(filter.keeps(record.value().as_ref())?)
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Op {
-    Eq,
-    Ne,
-    Gt,
-    Ge,
-    Lt,
-    Le,
-    Contains,
-    StartsWith,
-    EndsWith,
-    Matches,
-    Exists,
-}
-
-const OPS: &[(&str, Op)] = &[
-    ("eq", Op::Eq),
-    ("ne", Op::Ne),
-    ("gt", Op::Gt),
-    ("ge", Op::Ge),
-    ("lt", Op::Lt),
-    ("le", Op::Le),
-    ("contains", Op::Contains),
-    ("starts-with", Op::StartsWith),
-    ("ends-with", Op::EndsWith),
-    ("matches", Op::Matches),
-    ("exists", Op::Exists),
-];
-
-/// What happens to a record without the field.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Missing {
-    Drop,
-    Keep,
-    Error,
+    Ok(FILTER.get()?.keeps(record.value().as_ref())?)
 }
 
 #[derive(Debug)]
@@ -106,7 +66,7 @@ struct JsonFilter {
 enum Test {
     /// Its being there is the answer.
     Exists(bool),
-    Matches(Regex),
+    Matches(Pattern),
     Compare(Op, Operand),
 }
 
@@ -118,52 +78,25 @@ struct Operand {
     json: Option<Value>,
 }
 
-/// Why a record is refused.
-#[derive(Debug)]
-enum Refused {
-    Json(InvalidJson),
-    Missing(String),
-}
-
-impl std::error::Error for Refused {}
-
-impl std::fmt::Display for Refused {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Json(error) => error.fmt(f),
-            Self::Missing(field) => write!(f, "there is no field `{field}`"),
-        }
-    }
-}
-
-impl From<InvalidJson> for Refused {
-    fn from(error: InvalidJson) -> Self {
-        Self::Json(error)
-    }
-}
-
 impl JsonFilter {
-    fn new(params: &Params) -> Result<Self, ParamError> {
-        let field = Path::parse(params.required("field")?);
-        let op = params.choice("op", OPS)?;
+    fn new(settings: Settings) -> Result<Self, ParamError> {
+        let Settings { field, op, value, missing } = settings;
+        let needed = |value: Option<String>| {
+            value.ok_or_else(|| Settings::error("parameter `value` is missing (What to compare with)"))
+        };
         let test = match op {
-            Op::Exists => match params.get("value").map(str::trim) {
+            Op::Exists => match value.as_deref().map(str::trim) {
                 None | Some("true") => Test::Exists(true),
                 Some("false") => Test::Exists(false),
-                Some(_) => return Err(params.error("`value` for `exists` can be true or false")),
+                Some(_) => return Err(Settings::error("parameter `value` for `exists` can be `true` or `false`")),
             },
-            Op::Matches => Test::Matches(
-                Regex::new(params.required("value")?)
-                    .map_err(|error| params.error(format!("`value` is not a regular expression ({error})")))?,
-            ),
-            _ => Test::Compare(op, Operand::new(params.required("value")?)),
+            Op::Matches => {
+                let pattern = <Pattern as smartmodule_kit::Value>::parse(&needed(value)?);
+                Test::Matches(pattern.map_err(|problem| Settings::error(format!("parameter `value` {problem}")))?)
+            }
+            _ => Test::Compare(op, Operand::new(&needed(value)?)),
         };
-        let default = if op == Op::Ne { Missing::Keep } else { Missing::Drop };
-        let missing = match params.get("missing") {
-            None => default,
-            Some(_) => params
-                .choice("missing", &[("drop", Missing::Drop), ("keep", Missing::Keep), ("error", Missing::Error)])?,
-        };
+        let missing = missing.unwrap_or(if op == Op::Ne { Missing::Keep } else { Missing::Drop });
         Ok(Self { field, missing, test })
     }
 
@@ -183,7 +116,7 @@ impl JsonFilter {
         let field: Value = serde_json::from_str(text).map_err(InvalidJson::from)?;
         Ok(match &self.test {
             Test::Exists(wanted) => *wanted,
-            Test::Matches(regex) => field.as_str().is_some_and(|text| regex.is_match(text)),
+            Test::Matches(regex) => field.as_str().is_some_and(|text| regex.is_match(text.as_bytes())),
             Test::Compare(op, operand) => operand.compare(*op, &field),
         })
     }

@@ -3,8 +3,7 @@
 use super::*;
 
 fn filter(params: &[(&str, &str)]) -> Result<JsonFilter, String> {
-    let params = Params::new("json-filter", PARAMS, params.iter().copied()).map_err(|error| error.to_string())?;
-    JsonFilter::new(&params).map_err(|error| error.to_string())
+    Settings::new(params.iter().copied()).and_then(JsonFilter::new).map_err(|error| error.to_string())
 }
 
 fn keeps(op: &str, value: &str, field: &str) -> bool {
@@ -126,9 +125,11 @@ fn what_is_no_json_is_refused() {
 #[test]
 fn wrong_parameters_are_explained() {
     let error = |params: &[(&str, &str)]| filter(params).expect_err("wrong");
-    assert!(error(&[("value", "1")]).contains("parameter `field` is missing; json-filter takes `field` ("));
+    let takes = "; json-filter takes `field`, `op`, `value`, `missing`";
+    let missing = format!("parameter `field` is missing (Which field: a dotted path or a JSON pointer.){takes}");
+    assert_eq!(error(&[("value", "1")]), missing);
     assert!(error(&[("field", "f")]).contains("parameter `value` is missing"));
-    assert!(error(&[("field", "f"), ("op", "=="), ("value", "1")]).contains("`op` is `==`, and can be eq, ne, gt"));
+    assert!(error(&[("field", "f"), ("op", "=="), ("value", "1")]).contains("`op` is `==`, expected `eq`, `ne`, "));
     assert!(error(&[("field", "f"), ("op", "matches"), ("value", "(")]).contains("not a regular expression"));
-    assert!(error(&[("filed", "f")]).contains("unknown parameter `filed`"));
+    assert!(error(&[("filed", "f")]).contains("unknown parameter `filed` (did you mean `field`?)"));
 }

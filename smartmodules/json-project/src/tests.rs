@@ -6,8 +6,7 @@ const RECORD: &str =
     r#"{"id": 7, "user": {"name": "Ann", "mail": "a@b", "age": 30.0}, "tags": ["x", {"y": 1}], "n": null}"#;
 
 fn project(params: &[(&str, &str)]) -> Result<Project, String> {
-    let params = Params::new("json-project", PARAMS, params.iter().copied()).map_err(|error| error.to_string())?;
-    Project::new(&params).map_err(|error| error.to_string())
+    Settings::new(params.iter().copied()).and_then(Project::new).map_err(|error| error.to_string())
 }
 
 fn apply(params: &[(&str, &str)], record: &str) -> Result<String, String> {
@@ -86,8 +85,11 @@ fn what_cant_be_shaped_is_refused() {
 #[test]
 fn wrong_parameters_are_explained() {
     let error = |params: &[(&str, &str)]| project(params).expect_err("wrong");
-    assert!(error(&[("field", "a")]).contains("unknown parameter `field`; json-project takes `fields` ("));
-    assert!(error(&[("rename", "a")]).contains("`a` where `from=to` belongs"));
+    assert!(
+        error(&[("field", "a")])
+            .starts_with("unknown parameter `field` (did you mean `fields`?); json-project takes `fields`, `drop`")
+    );
+    assert!(error(&[("rename", "a")]).contains("`a` where `name=value` belongs"));
     assert!(error(&[("rename", r#"{"a":""}"#)]).contains("`rename` names an empty field"));
-    assert!(error(&[("missing", "x")]).contains("can be skip, null, error"));
+    assert!(error(&[("missing", "x")]).contains("expected `skip`, `null` or `error`"));
 }

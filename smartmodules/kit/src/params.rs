@@ -1,220 +1,327 @@
-//! A module's parameters: checked against what it knows, read as texts, lists, pairs and choices.
+//! Declaring a module's parameters, and reading what `init` was given.
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
+use std::sync::OnceLock;
 
 use fluvio_smartmodule::dataplane::core::{Decoder, Encoder};
 use fluvio_smartmodule::dataplane::smartmodule::SmartModuleExtraParams;
-use serde::de::IgnoredAny;
-use serde_json::Value;
+use fluvio_smartmodule::eyre;
+
+use crate::spec::Param;
+use crate::values::Value;
 
 /// A version of the encoding in which parameters are just a map.
 const MAP_ONLY: i16 = 0;
 
-/// A parameter that a module takes.
-#[derive(Debug, Clone, Copy)]
-pub struct Param {
-    /// Its name under `with:`.
-    pub name: &'static str,
-    /// What it means, in a few words.
-    pub help: &'static str,
+/// Declares a module's parameters as a struct: each with its meaning as a documentation comment, its type (see
+/// [`Value`]) and, behind `=`, its default as it would be written in a configuration. One without a default must be
+/// given, unless its type is an `Option`. An underscore in a name is a hyphen in a configuration.
+///
+/// The struct gets `PARAMS`, `read`, `new` and `error`. [`crate::spec!`] makes the module's specification of it.
+///
+/// ```
+/// smartmodule_kit::params! {
+///     /// What this module can be told.
+///     struct Settings {
+///         /// How many.
+///         count: u64 = "10",
+///         /// Of what.
+///         kind_of: Option<String>,
+///     }
+/// }
+/// let settings = Settings::new([("count", "3")])?;
+/// assert_eq!((settings.count, settings.kind_of), (3, None));
+/// let error = Settings::new([("cuont", "3")]).map(|_| ()).expect_err("misspelt").to_string();
+/// assert!(error.starts_with("unknown parameter `cuont` (did you mean `count`?)"), "{error}");
+/// # Ok::<(), smartmodule_kit::ParamError>(())
+/// ```
+#[macro_export]
+macro_rules! params {
+    (
+        $(#[$meta:meta])*
+        $vis:vis struct $name:ident {
+            $( $(#[doc = $doc:literal])+ $field:ident : $type:ty $(= $default:literal)? ),+ $(,)?
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug)]
+        $vis struct $name {
+            $( $(#[doc = $doc])+ $vis $field: $type, )+
+        }
+
+        #[allow(dead_code, reason = "not every module needs every one of them")]
+        impl $name {
+            /// The parameters as they were declared.
+            $vis const PARAMS: &'static [$crate::Param] = &[ $( {
+                const DEFAULT: Option<&str> = $crate::params!(@default $($default)?);
+                $crate::Param {
+                    name: stringify!($field),
+                    about: concat!($($doc),+),
+                    schema: <$type as $crate::Value>::SCHEMA,
+                    plain: <$type as $crate::Value>::PLAIN,
+                    default: DEFAULT,
+                    required: DEFAULT.is_none() && !<$type as $crate::Value>::OPTIONAL,
+                }
+            }, )+ ];
+
+            /// Reads what `init` was given.
+            ///
+            /// # Errors
+            /// When a parameter is missing, unknown, or not of its form.
+            $vis fn read(
+                params: &$crate::fluvio_smartmodule::dataplane::smartmodule::SmartModuleExtraParams,
+            ) -> ::core::result::Result<Self, $crate::ParamError> {
+                Self::from_given(&$crate::Given::read(env!("CARGO_PKG_NAME"), Self::PARAMS, params)?)
+            }
+
+            /// Takes parameters from anywhere else.
+            ///
+            /// # Errors
+            /// As `read`.
+            $vis fn new<'p>(
+                params: impl IntoIterator<Item = (&'p str, &'p str)>,
+            ) -> ::core::result::Result<Self, $crate::ParamError> {
+                Self::from_given(&$crate::Given::new(env!("CARGO_PKG_NAME"), Self::PARAMS, params)?)
+            }
+
+            /// An error that only the module itself could find.
+            $vis fn error(problem: impl Into<String>) -> $crate::ParamError {
+                $crate::ParamError::new(env!("CARGO_PKG_NAME"), Self::PARAMS, problem.into())
+            }
+
+            fn from_given(given: &$crate::Given) -> ::core::result::Result<Self, $crate::ParamError> {
+                Ok(Self { $( $field: given.value(stringify!($field))?, )+ })
+            }
+        }
+    };
+    (@default) => { None };
+    (@default $default:literal) => { Some($default) };
+}
+
+/// Makes the specification of a module that takes the parameters of this struct: from the package's name, version
+/// and description, its `README.md` and its `example.yaml`. In a build for WebAssembly it becomes a custom section
+/// of the module.
+#[macro_export]
+macro_rules! spec {
+    ($params:ident) => {
+        /// What the module says of itself.
+        #[allow(dead_code, reason = "only used in a build for WebAssembly")]
+        const SPEC: $crate::Spec = $crate::Spec {
+            name: env!("CARGO_PKG_NAME"),
+            version: env!("CARGO_PKG_VERSION"),
+            description: env!("CARGO_PKG_DESCRIPTION"),
+            documentation: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")),
+            example: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/example.yaml")),
+            params: $params::PARAMS,
+        };
+
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            #[used]
+            #[expect(unsafe_code, reason = "the name of a section; what is in it is never executed or relocated")]
+            #[unsafe(link_section = "smartmodule-spec")]
+            static SECTION: [u8; SPEC.json_len()] = SPEC.json();
+        };
+    };
 }
 
 /// The parameters don't fit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{problem}; {module} takes {known}")]
+#[error("{problem}; {takes}")]
 pub struct ParamError {
-    module: &'static str,
     problem: String,
-    known: String,
+    takes: String,
 }
 
-/// A module's parameters.
+impl ParamError {
+    /// An error that names all parameters.
+    #[must_use]
+    pub fn new(module: &str, params: &[Param], problem: String) -> Self {
+        let names: Vec<_> = params.iter().map(|param| format!("`{}`", shown(param.name))).collect();
+        Self { problem, takes: format!("{module} takes {}", names.join(", ")) }
+    }
+}
+
+/// A parameter's name as configurations have it.
+fn shown(name: &str) -> String {
+    name.replace('_', "-")
+}
+
+/// Parameters as they came, all of them known.
 #[derive(Debug, Clone)]
-pub struct Params {
+pub struct Given {
     module: &'static str,
-    known: &'static [Param],
-    given: BTreeMap<String, String>,
+    params: &'static [Param],
+    values: BTreeMap<String, String>,
 }
 
-impl Params {
-    /// What `init` was given, checked.
+impl Given {
+    /// What `init` was given.
     ///
     /// # Errors
-    /// When a parameter is not one of `known`.
+    /// When a parameter is unknown or there twice.
     pub fn read(
         module: &'static str,
-        known: &'static [Param],
+        params: &'static [Param],
         extra: &SmartModuleExtraParams,
     ) -> Result<Self, ParamError> {
         // The type can't be asked for its names, but it can be written out and read as what it holds.
         let mut bytes = Vec::new();
-        let mut given = BTreeMap::new();
+        let mut given = BTreeMap::<String, String>::new();
         let written = extra.encode(&mut bytes, MAP_ONLY);
-        let read = written.and_then(|()| Decoder::decode(&mut given, &mut Cursor::new(bytes), MAP_ONLY));
-        let params = Self { module, known, given };
-        read.map_err(|error| params.error(format!("the parameters can't be read ({error})")))?;
-        params.check()
+        written
+            .and_then(|()| Decoder::decode(&mut given, &mut Cursor::new(bytes), MAP_ONLY))
+            .map_err(|error| ParamError::new(module, params, format!("the parameters can't be read ({error})")))?;
+        Self::new(module, params, given.iter().map(|(name, value)| (name.as_str(), value.as_str())))
     }
 
-    /// Parameters from anywhere else, checked.
+    /// Parameters from anywhere else.
     ///
     /// # Errors
-    /// When a parameter is not one of `known`.
+    /// As [`Given::read`].
     pub fn new<'a>(
         module: &'static str,
-        known: &'static [Param],
+        params: &'static [Param],
         given: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, ParamError> {
-        let given = given.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Self { module, known, given }.check()
+        let mut values = BTreeMap::new();
+        for (name, value) in given {
+            let known = name.replace('-', "_");
+            if params.iter().all(|param| param.name != known) {
+                let guess = nearest(name, params).map(|near| format!(" (did you mean `{near}`?)"));
+                let problem = format!("unknown parameter `{name}`{}", guess.unwrap_or_default());
+                return Err(ParamError::new(module, params, problem));
+            }
+            if values.insert(known, value.to_owned()).is_some() {
+                return Err(ParamError::new(module, params, format!("parameter `{}` is given twice", shown(name))));
+            }
+        }
+        Ok(Self { module, params, values })
     }
 
-    fn check(self) -> Result<Self, ParamError> {
-        match self.given.keys().find(|name| self.known.iter().all(|known| known.name != *name)) {
-            Some(unknown) => Err(self.error(format!("unknown parameter `{unknown}`"))),
-            None => Ok(self),
+    /// One of them, or its default.
+    ///
+    /// # Errors
+    /// When it must be given and isn't, or is not of its form.
+    pub fn value<T: Value>(&self, name: &str) -> Result<T, ParamError> {
+        let error = |problem| ParamError::new(self.module, self.params, problem);
+        let param = self.params.iter().find(|param| param.name == name);
+        let text = self.values.get(name).map(String::as_str).or(param.and_then(|param| param.default));
+        match text {
+            Some(text) => T::parse(text).map_err(|problem| error(format!("parameter `{}` {problem}", shown(name)))),
+            None => T::absent().ok_or_else(|| {
+                let about = param.map_or("", |param| param.about.trim());
+                error(format!("parameter `{}` is missing ({about})", shown(name)))
+            }),
         }
     }
+}
 
-    /// An error that names all known parameters.
+/// The name that was probably meant.
+fn nearest(word: &str, params: &[Param]) -> Option<String> {
+    let sought = word.to_lowercase().replace('_', "-");
+    let names = params.iter().map(|param| shown(param.name));
+    let near = names.map(|name| (strsim::damerau_levenshtein(&sought, &name), name));
+    let (distance, name) = near.min_by_key(|(distance, _)| *distance)?;
+    let longer = sought.chars().count().max(name.chars().count());
+    (distance <= (longer / 3).max(1) && distance < longer).then_some(name)
+}
+
+/// What `init` makes and every record needs.
+#[derive(Debug)]
+pub struct Once<T> {
+    value: OnceLock<T>,
+}
+
+impl<T> Once<T> {
+    /// Not there yet.
     #[must_use]
-    pub fn error(&self, problem: impl Into<String>) -> ParamError {
-        let known: Vec<_> = self.known.iter().map(|param| format!("`{}` ({})", param.name, param.help)).collect();
-        ParamError { module: self.module, problem: problem.into(), known: known.join(", ") }
+    #[expect(clippy::new_without_default, reason = "only ever the value of a static")]
+    pub const fn new() -> Self {
+        Self { value: OnceLock::new() }
     }
 
-    /// A parameter's text, if it is given.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.given.get(name).map(String::as_str)
-    }
-
-    /// A parameter that must be there.
+    /// Sets it, from `init`.
     ///
     /// # Errors
-    /// When it isn't.
-    pub fn required(&self, name: &str) -> Result<&str, ParamError> {
-        self.get(name).ok_or_else(|| self.error(format!("parameter `{name}` is missing")))
+    /// When it is set already.
+    pub fn set(&self, value: T) -> fluvio_smartmodule::Result<()> {
+        self.value.set(value).map_err(|_| eyre!("init is called once"))
     }
 
-    /// One of several words; the first is the default.
+    /// It.
     ///
     /// # Errors
-    /// When it is another word.
-    pub fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Result<T, ParamError> {
-        let found = match self.get(name) {
-            None => choices.first(),
-            Some(given) => choices.iter().find(|(word, _)| *word == given.trim()),
-        };
-        found.map(|&(_, value)| value).ok_or_else(|| {
-            let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
-            let given = self.get(name).unwrap_or_default();
-            self.error(format!("parameter `{name}` is `{given}`, and can be {}", words.join(", ")))
-        })
-    }
-
-    /// A list: JSON, or texts with commas between them. Empty when the parameter isn't given.
-    ///
-    /// # Errors
-    /// When it is JSON of another shape.
-    pub fn list(&self, name: &str) -> Result<Vec<String>, ParamError> {
-        let Some(text) = self.get(name).map(str::trim) else { return Ok(Vec::new()) };
-        if text.starts_with('[') {
-            return serde_json::from_str(text)
-                .map_err(|error| self.error(format!("parameter `{name}` is no list of strings ({error})")));
-        }
-        Ok(text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect())
-    }
-
-    /// Pairs: a JSON object of strings, or `a=b` with commas between them. Empty when the parameter isn't given.
-    ///
-    /// # Errors
-    /// When it is JSON of another shape, or a part has no `=`.
-    pub fn pairs(&self, name: &str) -> Result<Vec<(String, String)>, ParamError> {
-        let Some(text) = self.get(name).map(str::trim) else { return Ok(Vec::new()) };
-        if text.starts_with('{') {
-            let map: BTreeMap<String, String> = serde_json::from_str(text)
-                .map_err(|error| self.error(format!("parameter `{name}` is no map of strings ({error})")))?;
-            return Ok(map.into_iter().collect());
-        }
-        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-        let pairs = parts.map(|part| match part.split_once('=') {
-            Some((from, to)) => Ok((from.trim().to_owned(), to.trim().to_owned())),
-            None => Err(self.error(format!("parameter `{name}` has `{part}` where `from=to` belongs"))),
-        });
-        pairs.collect()
-    }
-
-    /// Pairs of which the second is a value: turned into JSON text, a text that is JSON as it is and any other as a
-    /// string. In a JSON object the values may be anything.
-    ///
-    /// # Errors
-    /// As [`Params::pairs`].
-    pub fn texts(&self, name: &str) -> Result<Vec<(String, String)>, ParamError> {
-        let Some(text) = self.get(name).map(str::trim) else { return Ok(Vec::new()) };
-        let given: Vec<(String, Value)> = if text.starts_with('{') {
-            let map: BTreeMap<String, Value> = serde_json::from_str(text)
-                .map_err(|error| self.error(format!("parameter `{name}` is no map ({error})")))?;
-            map.into_iter().collect()
-        } else {
-            self.pairs(name)?.into_iter().map(|(name, text)| (name, Value::String(text))).collect()
-        };
-        let as_json = |value: Value| match value {
-            Value::String(text) if serde_json::from_str::<IgnoredAny>(&text).is_ok() => text,
-            other => other.to_string(),
-        };
-        Ok(given.into_iter().map(|(name, value)| (name, as_json(value))).collect())
+    /// When `init` was not called.
+    pub fn get(&self) -> fluvio_smartmodule::Result<&T> {
+        self.value.get().ok_or_else(|| eyre!("init was not called"))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use fluvio_smartmodule::dataplane::smartmodule::SmartModuleExtraParams;
 
-    const KNOWN: &[Param] =
-        &[Param { name: "field", help: "which" }, Param { name: "op", help: "how" }, Param { name: "list", help: "" }];
+    use crate::{Path, Secret};
 
-    fn params(given: &[(&str, &str)]) -> Result<Params, ParamError> {
-        Params::new("test", KNOWN, given.iter().copied())
+    params! {
+        /// What a module might take.
+        struct Settings {
+            /// Which field,
+            /// and a second line.
+            field: Path,
+            /// How many.
+            how_many: u64 = "10",
+            /// Hidden.
+            secret: Option<Secret>,
+        }
+    }
+
+    fn refused(given: &[(&str, &str)]) -> String {
+        Settings::new(given.iter().copied()).expect_err("refused").to_string()
     }
 
     #[test]
-    fn an_unknown_name_is_answered_with_the_known_ones() {
-        let error = params(&[("feild", "a")]).expect_err("misspelt").to_string();
-        assert_eq!(error, "unknown parameter `feild`; test takes `field` (which), `op` (how), `list` ()");
+    fn defaults_and_other_spellings() {
+        let settings = Settings::new([("field", "a.b")]).expect("all that is needed");
+        assert_eq!((settings.field.steps().len(), settings.how_many), (2, 10));
+        assert!(settings.secret.is_none());
+        for name in ["how-many", "how_many"] {
+            assert_eq!(Settings::new([("field", ""), (name, " 3 ")]).expect("given").how_many, 3);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_what_is_right() {
+        let takes = "smartmodule-kit takes `field`, `how-many`, `secret`";
+        let cases = [
+            (&[("feild", "a")][..], "unknown parameter `feild` (did you mean `field`?)"),
+            (&[("x", "a")], "unknown parameter `x`"),
+            (&[], "parameter `field` is missing (Which field, and a second line.)"),
+            (&[("field", "a"), ("how-many", "1.5")], "parameter `how-many` is `1.5`, expected a whole number from 0"),
+            (&[("how-many", "1"), ("how_many", "1")], "parameter `how-many` is given twice"),
+        ];
+        for (given, expected) in cases {
+            assert_eq!(refused(given), format!("{expected}; {takes}"));
+        }
     }
 
     #[test]
     fn the_type_of_the_abi_is_read() {
         let mut extra = SmartModuleExtraParams::default();
         extra.insert("field".to_owned(), "a.b".to_owned());
-        let params = Params::read("test", KNOWN, &extra).expect("known");
-        assert_eq!(params.required("field").expect("given"), "a.b");
-        assert!(params.required("op").expect_err("missing").to_string().contains("`op` is missing"));
+        assert_eq!(Settings::read(&extra).expect("known").field, Path::parse("a.b"));
         extra.insert("x".to_owned(), String::new());
-        assert!(Params::read("test", KNOWN, &extra).is_err());
+        assert!(Settings::read(&extra).is_err());
     }
 
     #[test]
-    fn a_choice_has_a_default_and_says_what_can_be_chosen() {
-        let choices = [("eq", 1), ("ne", 2)];
-        assert_eq!(params(&[]).expect("ok").choice("op", &choices), Ok(1));
-        assert_eq!(params(&[("op", "ne")]).expect("ok").choice("op", &choices), Ok(2));
-        let error = params(&[("op", "=")]).expect("ok").choice("op", &choices).expect_err("not one");
-        assert!(error.to_string().contains("`op` is `=`, and can be eq, ne"), "{error}");
-    }
-
-    #[test]
-    fn lists_and_pairs_are_json_or_commas() {
-        let list = |text: &str| params(&[("list", text)]).expect("ok").list("list");
-        assert_eq!(list("a, b.c ,"), Ok(vec!["a".to_owned(), "b.c".to_owned()]));
-        assert_eq!(list(r#"["a,b"]"#), Ok(vec!["a,b".to_owned()]));
-        assert!(list("[1]").is_err());
-        let pairs = |text: &str| params(&[("list", text)]).expect("ok").pairs("list");
-        assert_eq!(pairs("a=b, c = d"), Ok(vec![("a".into(), "b".into()), ("c".into(), "d".into())]));
-        assert_eq!(pairs(r#"{"a":"b"}"#), Ok(vec![("a".into(), "b".into())]));
-        assert!(pairs("a").is_err());
-        assert!(pairs(r#"{"a":1}"#).is_err());
+    fn the_specification_says_the_same() {
+        let params = Settings::PARAMS;
+        assert_eq!(params[0].about, " Which field, and a second line.");
+        assert_eq!(params.iter().map(|param| param.required).collect::<Vec<_>>(), [true, false, false]);
+        assert_eq!(params[1].default, Some("10"));
+        assert!(params[2].schema.contains("x-secret"));
     }
 }

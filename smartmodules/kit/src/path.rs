@@ -8,6 +8,9 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+/// The step that leads everywhere, in [`Path::find_all`].
+const ANY: &str = "*";
+
 /// The record is not JSON.
 #[derive(Debug, thiserror::Error)]
 #[error("the record is not JSON: {0}")]
@@ -50,11 +53,39 @@ impl Path {
     /// # Ok::<(), smartmodule_kit::InvalidJson>(())
     /// ```
     pub fn find<'a>(&self, document: &'a [u8]) -> Result<Option<&'a str>, InvalidJson> {
-        let mut reader = serde_json::Deserializer::from_slice(document);
+        let mut reader = serde_json::Deserializer::from_str(text(document)?);
         let found = Find(&self.steps).deserialize(&mut reader)?;
         reader.end()?;
         Ok(found)
     }
+
+    /// The texts of all fields that this path leads to, in the order of the document: a step `*` is every element of
+    /// an array and every field of an object, and of equal keys every one counts.
+    ///
+    /// # Errors
+    /// When the document is not JSON.
+    ///
+    /// ```
+    /// use smartmodule_kit::Path;
+    /// let found = Path::parse("users.*.id").find_all(br#"{"users": [{"id": 7}, {}, {"id": 1.50}]}"#)?;
+    /// assert_eq!(found, ["7", "1.50"]);
+    /// # Ok::<(), smartmodule_kit::InvalidJson>(())
+    /// ```
+    pub fn find_all<'a>(&self, document: &'a [u8]) -> Result<Vec<&'a str>, InvalidJson> {
+        let mut found = Vec::new();
+        let mut reader = serde_json::Deserializer::from_str(text(document)?);
+        Collect { steps: &self.steps, found: &mut found }.deserialize(&mut reader)?;
+        reader.end()?;
+        Ok(found)
+    }
+}
+
+/// The document as text; what is skipped in it would not be looked at otherwise.
+pub(crate) fn text(document: &[u8]) -> Result<&str, InvalidJson> {
+    std::str::from_utf8(document).map_err(|error| {
+        let problem = format!("invalid UTF-8 at byte {}", error.valid_up_to());
+        InvalidJson(serde::de::Error::custom(problem))
+    })
 }
 
 impl fmt::Display for Path {
@@ -137,6 +168,81 @@ impl<'de> Visitor<'de> for Enter<'_> {
     }
 }
 
+/// Goes down the steps that are left, on every way.
+struct Collect<'p, 'o, 'de> {
+    steps: &'p [String],
+    found: &'o mut Vec<&'de str>,
+}
+
+impl<'de> DeserializeSeed<'de> for Collect<'_, '_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        if self.steps.is_empty() {
+            let raw: &RawValue = serde::Deserialize::deserialize(deserializer)?;
+            self.found.push(raw.get());
+            return Ok(());
+        }
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Collect<'_, '_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Some((step, rest)) = self.steps.split_first() else { return Ok(()) };
+        while let Some(same) = map.next_key_seed(IsKey(step))? {
+            if same || step == ANY {
+                map.next_value_seed(Collect { steps: rest, found: self.found })?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        let Some((step, rest)) = self.steps.split_first() else { return Ok(()) };
+        let wanted = step.parse::<usize>().ok();
+        for index in 0.. {
+            let next = if wanted == Some(index) || step == ANY {
+                items.next_element_seed(Collect { steps: rest, found: self.found })?.is_some()
+            } else {
+                items.next_element::<IgnoredAny>()?.is_some()
+            };
+            if !next {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    // Anything else has nothing inside.
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+}
+
 /// Compares a key without keeping it.
 struct IsKey<'p>(&'p str);
 
@@ -178,6 +284,20 @@ mod tests {
         assert_eq!(find("/a~1b", document), Some("3"));
         assert_eq!(find("/m~0n", document), Some("4"));
         assert_eq!(find("", document), Some(document.trim()));
+    }
+
+    #[test]
+    fn all_ways_are_gone() {
+        let document = r#"{"a": [{"b": 1, "c": [2]}, {"b": {"c": 3}}, 4], "*": {"b": 5}, "a": [{"\u0062": 6}]}"#;
+        let all = |path: &str| Path::parse(path).find_all(document.as_bytes()).expect("JSON");
+        assert_eq!(all("a.*.b"), ["1", r#"{"c": 3}"#, "6"]);
+        assert_eq!(all("a.1.b.c"), ["3"]);
+        assert_eq!(all("*.b"), ["5"]);
+        assert_eq!(all("*.*.b"), ["1", r#"{"c": 3}"#, "6"]);
+        assert_eq!(all("a.*.c.*"), ["2"]);
+        assert_eq!(all("a.7.b"), [""; 0]);
+        assert_eq!(all(""), [document]);
+        assert!(Path::parse("a.*").find_all(b"{\"a\": [1}").is_err());
     }
 
     #[test]

@@ -140,7 +140,9 @@ fn topics_and_records_by_hand() {
 #[test]
 fn generated_pages_are_up_to_date() {
     let world = World::new();
-    for (page, file) in [("configuration", "configuration.md"), ("connectors", "connectors.md")] {
+    for (page, file) in
+        [("configuration", "configuration.md"), ("connectors", "connectors.md"), ("smartmodules", "smartmodules.md")]
+    {
         let generated = world.run(&format!("reference {page}")).success().out;
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(file);
         let written = std::fs::read_to_string(&path).unwrap_or_default();

@@ -7,5 +7,6 @@ mod http_source;
 mod mqtt;
 mod sheets_sink;
 mod sinks;
+mod smartmodules;
 mod stages;
 mod swap;

@@ -80,10 +80,11 @@ fn a_stage_that_cannot_work_is_refused_before_anything_runs() {
     let world = World::new();
     let broker = Broker::start(&world);
     let garbage = world.file("garbage.wasm", "this is no module").display().to_string();
-    let cases: [(&[&str], &str); 5] = [
+    let cases: [(&[&str], &str); 6] = [
         (&["--filter", "json-filter", "--with", "feild=n"], "feild"),
         (&["--filter", "json-project", "--with", "fields=n"], "give it with --map"),
         (&["--filter", "no-such-module"], "host smartmodule create"),
+        (&["--filter", "group/no-such-module@0.1.0"], "host smartmodule create"),
         (&["--map", &garbage], "is not a WebAssembly module"),
         (&["--with", "a=b"], "stands in front of any stage"),
     ];

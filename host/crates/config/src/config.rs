@@ -129,6 +129,7 @@ impl ConnectorConfig {
         let json = walk.section(&node, key);
         let (network, marked, public) = (walk.network, walk.secrets, walk.public);
         let checked = Checked {
+            whose: "connector",
             name: key,
             node: &node,
             at: entry.map_or(&source, |entry| &entry.at),
@@ -148,6 +149,16 @@ impl ConnectorConfig {
             }
         }
         Ok(Section { json, network, secrets: self.hidden.clone() })
+    }
+
+    /// A step's parameters, checked against the JSON Schema that its module brings (draft-07 where it does not say
+    /// another), like the connector's own [section](ConnectorConfig::section). A SmartModule gets them as texts all the
+    /// same: where its schema wants a number, a text that is one is meant.
+    ///
+    /// # Errors
+    /// Everything in which they break the schema, unknown names among it, with their places.
+    pub fn parameters(&self, step: &TransformStep, schema: &Value) -> Result<Section, Error> {
+        step.section(schema, &self.hidden)
     }
 
     /// Hides every secret of this configuration: those that were inserted and, once

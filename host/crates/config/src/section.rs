@@ -36,6 +36,8 @@ impl fmt::Debug for Section {
 
 /// What is validated, and where it came from.
 pub(crate) struct Checked<'a> {
+    /// Who brought the schema, as in `connector`.
+    pub whose: &'a str,
     /// The name that messages use.
     pub name: &'a str,
     pub node: &'a Node,
@@ -57,9 +59,9 @@ impl Checked<'_> {
         match options.build(self.schema) {
             Ok(validator) => validator.iter_errors(self.json).for_each(|error| self.report(&error, report)),
             Err(error) => report.error_help(
-                &At::whole("the connector's schema"),
+                &At::whole(&format!("the {}'s schema", self.whose)),
                 format!("the schema of `{}` can't be used: {error}", self.name),
-                "this is a fault of the connector: tell its author",
+                format!("this is a fault of the {}: tell its author", self.whose),
             ),
         }
     }

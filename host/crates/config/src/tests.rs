@@ -3,6 +3,7 @@
 mod errors;
 mod forms;
 mod overrides;
+mod parameters;
 mod redaction;
 mod secrets;
 mod section;

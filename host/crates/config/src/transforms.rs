@@ -2,14 +2,19 @@
 //!
 //! Field for field what Fluvio's `TransformationStep` takes, and the scalars under `with` that it refuses.
 
-use crate::error::Report;
+use crate::error::{At, Error, Report};
 use crate::fields::{Field, Group, Key, Unknown};
-use crate::yaml::Data;
+use crate::redact::Redactor;
+use crate::schema::{Walk, settle_aliases};
+use crate::section::{Checked, Section};
+use crate::yaml::{Data, Entry, Node, Scalar};
+use serde_json::Value;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
-/// One SmartModule of the chain.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One SmartModule of the chain. Two steps are equal when they do the same, wherever they were written.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct TransformStep {
     /// A file, or the name of a SmartModule in the cluster.
@@ -18,13 +23,70 @@ pub struct TransformStep {
     pub lookback: Option<Lookback>,
     /// Its parameters. What is a list or map in the file is compact JSON here, keys sorted.
     pub with: BTreeMap<String, String>,
+    /// Where it stands in the file, if it stands in one.
+    written: Option<Written>,
+}
+
+/// A step as it was written.
+#[derive(Clone)]
+struct Written {
+    /// As in `transforms[0].with`.
+    path: String,
+    /// The step, or its `with`.
+    at: At,
+    with: Option<Node>,
 }
 
 impl TransformStep {
-    /// A step without look-back.
+    /// A step without look-back that stands in no file.
     #[must_use]
     pub fn new(uses: impl Into<String>, with: BTreeMap<String, String>) -> Self {
-        Self { uses: uses.into(), lookback: None, with }
+        Self { uses: uses.into(), lookback: None, with, written: None }
+    }
+
+    /// The parameters as the schema wants them; `hidden` is not shown in what is wrong.
+    pub(crate) fn section(&self, schema: &Value, hidden: &[String]) -> Result<Section, Error> {
+        // Whoever takes parameters and says which refuses all others when it starts: so they are errors already here.
+        let mut report = Report::new(true);
+        let whole = At::whole(&self.uses);
+        let (path, at, node) = match &self.written {
+            Some(Written { path, at, with }) => (path.as_str(), at, with.clone()),
+            None => ("with", &whole, None),
+        };
+        let present = node.is_some() || !self.with.is_empty();
+        let mut node = node.unwrap_or_else(|| self.as_flags(&whole));
+        settle_aliases(schema, &mut node, &mut report);
+        let mut walk = Walk::new(schema, &mut report);
+        let json = walk.section(&node, path);
+        let (network, secrets) = (walk.network, [walk.secrets.as_slice(), hidden].concat());
+        Checked { whose: "module", name: path, node: &node, at, present, json: &json, schema }.validate(&mut report);
+        report.finish(&Redactor::new(&secrets))?;
+        Ok(Section { json, network, secrets })
+    }
+
+    /// The parameters as if they were written in a file, each in the flag that gave it.
+    fn as_flags(&self, at: &At) -> Node {
+        let entry = |(key, text): (&String, &String)| {
+            let at = At::whole(&format!("--with {key}={text}"));
+            Entry { key: key.clone(), at: at.clone(), value: Node::scalar(at, Scalar::plain(text.as_str())) }
+        };
+        Node { data: Data::Map(self.with.iter().map(entry).collect()), ..Node::map(at.clone()) }
+    }
+}
+
+impl PartialEq for TransformStep {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.uses, &self.lookback, &self.with) == (&other.uses, &other.lookback, &other.with)
+    }
+}
+
+impl Eq for TransformStep {}
+
+impl fmt::Debug for TransformStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { uses, lookback, with, written: _ } = self;
+        let mut shown = f.debug_struct("TransformStep");
+        shown.field("uses", uses).field("lookback", lookback).field("with", with).finish_non_exhaustive()
     }
 }
 
@@ -96,8 +158,14 @@ fn read_step(item: &Field<'_>, report: &mut Report) -> Option<TransformStep> {
         let last = fields.get("last").and_then(|field| field.integer("a number of records", report)).unwrap_or(0);
         Some(Lookback { last, age: fields.get("age").and_then(|field| field.duration(report)) })
     });
-    let with = fields.get("with").map(|field| read_with(&field, report)).unwrap_or_default();
-    Some(TransformStep { uses: uses?, lookback, with })
+    let with = fields.get("with");
+    let written = Written {
+        path: format!("{}.with", item.path),
+        at: with.as_ref().map_or(item.at, |field| field.at).clone(),
+        with: with.as_ref().map(|field| field.node.clone()),
+    };
+    let with = with.map(|field| read_with(&field, report)).unwrap_or_default();
+    Some(TransformStep { uses: uses?, lookback, with, written: Some(written) })
 }
 
 /// Reads parameters of a SmartModule.
@@ -106,7 +174,7 @@ pub(crate) fn read_with(field: &Field<'_>, report: &mut Report) -> BTreeMap<Stri
         field.wrong("a map", Some("write one `NAME: VALUE` a line"), report);
         return BTreeMap::new();
     };
-    let value = |node: &crate::yaml::Node| match &node.data {
+    let value = |node: &Node| match &node.data {
         Data::Scalar(scalar) if scalar.is_null() => "null".to_owned(),
         Data::Scalar(scalar) => scalar.text.clone(),
         _ => node.json().to_string(),

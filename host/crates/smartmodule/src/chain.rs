@@ -33,16 +33,6 @@ pub struct Applied {
     pub refusals: Vec<Refusal>,
 }
 
-impl Applied {
-    /// Adds what became of the records behind the first `offset`.
-    fn append(&mut self, next: Self, offset: u32) {
-        self.batch.append(&next.batch);
-        self.sources.extend(next.sources.iter().map(|source| source + offset));
-        let moved = next.refusals.into_iter().map(|refusal| Refusal { index: refusal.index + offset, ..refusal });
-        self.refusals.extend(moved);
-    }
-}
-
 /// A record that a module returned an error for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -64,8 +54,6 @@ pub struct Refusal {
 pub struct Chain {
     runners: Vec<Runner>,
     tracking: Tracking,
-    /// the stage that was at work last
-    at: usize,
     /// the input and the output of the stage at work, kept for their capacity
     input: Records,
     output: Records,
@@ -87,7 +75,6 @@ impl Chain {
         Ok(Self {
             runners: runners.collect::<Result<_, _>>()?,
             tracking: Tracking::default(),
-            at: 0,
             input: Records::default(),
             output: Records::default(),
         })
@@ -126,58 +113,10 @@ impl Chain {
         applied
     }
 
-    /// Like [`Chain::apply`], but a record on which a module traps, loops or breaks the ABI is a [`Refusal`] too, with
-    /// the error as its reason and the record as it came into the chain: the batch is halved until that record is
-    /// alone. What modules remember only in their own memory is lost each time, as after any error.
-    ///
-    /// # Errors
-    /// What [`Error::is_configuration`] calls so: no record is to blame for it. Then, too, it is as if the batch had
-    /// never been applied.
-    pub fn apply_isolating(&mut self, batch: &Batch, base_offset: i64, base_timestamp: i64) -> Result<Applied, Error> {
-        let error = match self.apply(batch, base_offset, base_timestamp) {
-            Ok(applied) => return Ok(applied),
-            Err(error) if error.is_configuration() => return Err(error),
-            Err(error) => error,
-        };
-        if batch.len() == 1 {
-            return Ok(Applied { refusals: vec![self.blame(batch, &error)], ..Applied::default() });
-        }
-        let before = self.state();
-        let mut whole = Applied::default();
-        let middle = batch.len() / 2;
-        for part in [0..middle, middle..batch.len()] {
-            let first = part.start;
-            let applied = self.apply_isolating(&batch.slice(part), base_offset + first as i64, base_timestamp);
-            match applied {
-                Ok(applied) => whole.append(applied, first as u32),
-                Err(error) => {
-                    for (stage, state) in before.iter().enumerate() {
-                        self.restore(stage, state)?;
-                    }
-                    return Err(error);
-                }
-            }
-        }
-        Ok(whole)
-    }
-
-    fn blame(&self, batch: &Batch, error: &Error) -> Refusal {
-        let module = self.runners.get(self.at).map(|runner| runner.stage().module.name().to_owned());
-        Refusal {
-            index: 0,
-            stage: self.at,
-            module: module.unwrap_or_default(),
-            reason: error.to_string(),
-            key: batch.key(0).map(<[u8]>::to_vec),
-            value: batch.value(0).to_vec(),
-        }
-    }
-
     fn run(&mut self, batch: &Batch, origin: &Origin) -> Result<Applied, Error> {
         let mut refusals = Vec::new();
         self.input.encode(batch, origin.base_timestamp);
-        for (index, runner) in self.runners.iter_mut().enumerate() {
-            self.at = index;
+        for runner in &mut self.runners {
             runner.apply(&self.input, &mut self.output, &mut refusals, origin)?;
             std::mem::swap(&mut self.input, &mut self.output);
             if self.input.is_empty() {

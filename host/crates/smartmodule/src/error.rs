@@ -90,6 +90,14 @@ pub enum Error {
         /// Which export, and what is wrong with it.
         problem: String,
     },
+    /// The section in which the module describes itself can't be read.
+    #[error("what `{module}` says of itself can't be read: {reason}")]
+    Spec {
+        /// The module's name.
+        module: String,
+        /// Where it breaks.
+        reason: String,
+    },
     /// A parameter is too long for the ABI.
     #[error("parameter `{param}` for `{module}` has {length} bytes; the SmartModule ABI takes at most 32,767")]
     Param {
@@ -191,6 +199,7 @@ impl Error {
             | Self::Import { .. }
             | Self::NoTransform { .. }
             | Self::Export { .. }
+            | Self::Spec { .. }
             | Self::Param { .. }
             | Self::Init { .. }
             | Self::LookBack { .. }

@@ -35,6 +35,11 @@
 //! * A timestamp more than 24 days off the batch's base survives (the published varint encoder, which is
 //!   compiled into the guests, cuts it).
 //!
+//! # What a module says of itself
+//!
+//! [`Inspection::read`] tells a module's kind without compiling it, and reads the [`Spec`] of a module that brings
+//! one: a description, the JSON Schema of its parameters, an example.
+//!
 //! # State
 //!
 //! A stage can carry state in three places: the accumulator of an `aggregate` (kept here, exported by
@@ -48,6 +53,7 @@ mod cache;
 mod chain;
 mod engine;
 mod error;
+mod inspection;
 mod instance;
 mod limiter;
 mod look_back;
@@ -63,6 +69,7 @@ mod wire;
 pub use chain::{Applied, Chain, Refusal, Tracking};
 pub use engine::{Engine, EngineOptions};
 pub use error::{Call, Error};
+pub use inspection::{Inspection, Spec};
 pub use look_back::{LookBack, Window};
 pub use module::{Kind, Module};
 pub use stage::{Limits, Stage, StageState};

@@ -29,7 +29,7 @@ pub enum Kind {
 
 impl Kind {
     /// The kinds in the order in which the published engine looks for them: the first export found wins.
-    const PROBED: [Self; 5] = [Self::Filter, Self::Map, Self::FilterMap, Self::ArrayMap, Self::Aggregate];
+    pub(crate) const PROBED: [Self; 5] = [Self::Filter, Self::Map, Self::FilterMap, Self::ArrayMap, Self::Aggregate];
 
     /// The name of the export, which is also the kind's name in messages.
     #[must_use]

@@ -150,7 +150,10 @@ fn compare(stages: Stages) {
                 }
                 prop_assert_eq!(output.successes.len(), expected.sources.len());
                 prop_assert_eq!(rows(&published), rows(&expected.batch));
-            } else if stages.iter().any(|(name, _)| matches!(*name, "fixture-aggregate" | "fixture-dedup")) {
+            } else if stages
+                .iter()
+                .any(|(name, _)| matches!(*name, "fixture-aggregate" | "fixture-dedup" | "json-aggregate" | "dedup"))
+            {
                 **in_step = false;
             }
             Ok(())
@@ -193,6 +196,27 @@ fn modules_built_with_0_7_and_0_8() {
     compare(&[("fixture-old-filter", &[])]);
     compare(&[("fixture-old-array-map", &[])]);
     compare(&[("fixture-old-filter", &[]), ("fixture-map", &[]), ("fixture-old-array-map", &[])]);
+}
+
+#[test]
+fn the_modules_that_come_with_the_host() {
+    compare(&[("regex-filter", &[("regex", "a|[0-9]")])]);
+    compare(&[("ndjson-split", &[("invalid", "drop")]), ("json-key", &[("fields", "a"), ("missing", "none")])]);
+    compare(&[("csv-to-json", &[("columns", "a,b")]), ("json-project", &[("rename", "a=c")])]);
+    compare(&[("sample", &[("rate", "0.5")])]);
+}
+
+#[test]
+fn an_aggregate_with_a_value_of_its_own() {
+    compare(&[("json-aggregate", &[])]);
+    compare(&[("fixture-array-map", &[]), ("json-aggregate", &[("max-keys", "3")])]);
+    compare(&[("json-aggregate", &[("fields", ""), ("max-keys", "5")])]);
+}
+
+#[test]
+fn a_memory_of_limited_size() {
+    compare(&[("dedup", &[("count", "4"), ("age", "10s")])]);
+    compare(&[("dedup", &[("by", "key")])]);
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use host_batch::Batch;
 use host_smartmodule::Tracking;
 
-use crate::hostile::traps_at;
 use crate::support::{NOW, chain, run, stage, texts, values};
 
 #[test]
@@ -104,28 +103,4 @@ fn large_batches_go_in_several_calls() {
     assert!(applied.batch.iter().zip(&input).all(|(record, value)| record.value == value.to_uppercase().as_bytes()));
     let huge = vec![b'x'; 10 << 20];
     assert_eq!(run(&mut chain, &[&huge]).batch.value(0).len(), huge.len());
-}
-
-#[test]
-fn a_record_that_makes_a_module_panic_is_isolated() {
-    let mut chain = chain(vec![stage("fixture-aggregate", &[]), traps_at(b'3'), stage("fixture-map", &[])]);
-    // traps when the first sum it sees is 3: what made it so is refused, and counts for nothing
-    let applied = chain.apply_isolating(&values(&["3", "1", "x", "1"]), 10, NOW).expect("isolated");
-    assert_eq!(texts(&applied.batch), ["1", "2"]);
-    assert_eq!(applied.sources, [1, 3]);
-    let refused: Vec<_> = applied.refusals.iter().map(|refusal| (refusal.index, refusal.stage)).collect();
-    assert_eq!(refused, [(0, 1), (2, 0)]);
-    let trap = &applied.refusals[0];
-    assert_eq!((trap.module.as_str(), trap.value.as_slice()), ("wat", &b"3"[..]));
-    assert!(trap.reason.contains("trapped in the transform"), "{}", trap.reason);
-    assert_eq!(chain.accumulators()[0], b"2");
-}
-
-#[test]
-fn many_poisonous_records_are_isolated() {
-    let mut chain = chain(vec![stage("fixture-map", &[])]);
-    let input: Vec<_> = (0..40).map(|index| if index % 7 == 3 { "panic" } else { "x" }).collect();
-    let applied = chain.apply_isolating(&values(&input), 0, NOW).expect("isolated");
-    assert!(applied.refusals.iter().map(|refusal| refusal.index).eq((0..40).filter(|index| index % 7 == 3)));
-    assert_eq!(applied.batch.len() + applied.refusals.len(), 40);
 }

@@ -5,13 +5,14 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::path::{InvalidJson, Path};
+use crate::refused::Refused;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use smartmodule_kit::InvalidJson;
 
 /// An object and its fields in order.
 #[derive(Debug, Default)]
-pub(crate) struct Object<'a> {
+pub struct Object<'a> {
     fields: Vec<(Cow<'a, str>, Node<'a>)>,
 }
 
@@ -24,19 +25,34 @@ enum Node<'a> {
 
 /// A field on the way is there and is no object; its name.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Blocked(pub(crate) String);
+pub struct Blocked(pub String);
 
 impl<'a> Object<'a> {
     /// Reads one level.
-    pub(crate) fn parse(text: &'a [u8]) -> Result<Self, InvalidJson> {
-        let mut reader = serde_json::Deserializer::from_slice(text);
+    ///
+    /// # Errors
+    /// When it is not JSON, or not an object.
+    pub fn parse(text: &'a [u8]) -> Result<Self, InvalidJson> {
+        let mut reader = serde_json::Deserializer::from_str(crate::path::text(text)?);
         let object = reader.deserialize_map(Fields)?;
         reader.end()?;
         Ok(object)
     }
 
+    /// Reads one level of a record.
+    ///
+    /// # Errors
+    /// When the record is not JSON, or JSON of another shape.
+    pub fn read(record: &'a [u8]) -> Result<Self, Refused> {
+        if record.trim_ascii_start().first() == Some(&b'{') {
+            return Ok(Self::parse(record)?);
+        }
+        Path::parse("").find(record)?;
+        Err(Refused::Other("the record is JSON, but not an object".to_owned()))
+    }
+
     /// Removes the field at the end of a path, if it is there.
-    pub(crate) fn remove(&mut self, path: &[String]) {
+    pub fn remove(&mut self, path: &[String]) {
         let Some((step, rest)) = path.split_first() else { return };
         if rest.is_empty() {
             self.fields.retain(|(name, _)| name != step);
@@ -52,7 +68,10 @@ impl<'a> Object<'a> {
     }
 
     /// Puts a text at the end of a path, in place of what is there, and makes the objects on the way.
-    pub(crate) fn insert(&mut self, path: &'a [String], text: &'a str) -> Result<(), Blocked> {
+    ///
+    /// # Errors
+    /// When something on the way is there and is no object.
+    pub fn insert(&mut self, path: &'a [String], text: &'a str) -> Result<(), Blocked> {
         let Some((step, rest)) = path.split_first() else { return Ok(()) };
         let found = self.fields.iter().rposition(|(name, _)| name == step);
         if rest.is_empty() {
@@ -72,7 +91,9 @@ impl<'a> Object<'a> {
         }
     }
 
-    pub(crate) fn to_json(&self) -> Vec<u8> {
+    /// Its text.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
         let mut out = Vec::new();
         self.write(&mut out);
         out
