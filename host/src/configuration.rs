@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
-use host_config::{ConnectorConfig, Diagnostic, Direction, Document, Options, Secrets, Section, TlsSettings};
-use host_connector::{Authority, Component, OwnTls, Sandbox, Spec, TlsOptions};
+use host_config::{
+    ConnectorConfig, Diagnostic, Direction, Document, HostSettings, Options, Secrets, Section, TlsSettings,
+};
+use host_connector::{Authority, Component, OutletOptions, OwnOutlet, Proxy, Sandbox, Spec, TlsOptions};
 
 use crate::cli::ConnectorArgs;
 use crate::failure::{Failure, Outcome};
@@ -85,23 +87,29 @@ pub(crate) fn sandbox(config: &ConnectorConfig, section: &Section, component: &C
         call_timeout: config.host.sandbox.call_timeout,
         network: allowed.map(|target| Authority::new(&target.host, target.port)).collect(),
         redact: section.secrets.clone(),
-        tls: own_tls(&config.host.tls, component)?,
+        outlet: own_outlet(&config.host, component)?,
         ..Sandbox::default()
     })
 }
 
-/// The connector's own authorities and client certificate, if it has any.
-fn own_tls(settings: &TlsSettings, component: &Component) -> Outcome<Option<OwnTls>> {
-    if *settings == TlsSettings::default() {
+/// The connector's own authorities, client certificate and proxy, if it has any.
+fn own_outlet(settings: &HostSettings, component: &Component) -> Outcome<Option<OwnOutlet>> {
+    let HostSettings { tls, sandbox, .. } = settings;
+    let proxy = match &sandbox.proxy {
+        host_config::Proxy::Environment => Proxy::Environment,
+        host_config::Proxy::Direct => Proxy::Direct,
+        host_config::Proxy::At(url) => Proxy::At(url.clone()),
+    };
+    if *tls == TlsSettings::default() && proxy == Proxy::Environment {
         return Ok(None);
     }
-    let options = TlsOptions {
-        authorities: pem("ca", settings.ca.as_deref())?,
-        certificate: pem("certificate", settings.certificate.as_deref())?,
-        key: pem("key", settings.key.as_deref())?,
+    let tls = TlsOptions {
+        authorities: pem("ca", tls.ca.as_deref())?,
+        certificate: pem("certificate", tls.certificate.as_deref())?,
+        key: pem("key", tls.key.as_deref())?,
     };
     let refused = |error| Failure::config(error).help("see `host.tls` in the configuration");
-    component.own_tls(&options).map(Some).map_err(refused)
+    component.own_outlet(&OutletOptions { tls, proxy }).map(Some).map_err(refused)
 }
 
 /// The text itself, or that of the file it names.

@@ -89,6 +89,9 @@ fn network_fields(schema: &serde_json::Value, path: &str, found: &mut Vec<String
         found.push(path.to_owned());
     }
     for (name, field) in schema.get("properties").and_then(|p| p.as_object()).into_iter().flatten() {
+        if field.get("x-alias-of").is_some() {
+            continue;
+        }
         network_fields(field, &format!("{path}.{name}"), found);
     }
     for part in ["anyOf", "oneOf", "allOf"] {

@@ -35,7 +35,8 @@ fn rows(within: &str, schema: &Value, root: &Value) -> Vec<String> {
     let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let mut found: Vec<(bool, &str, String, Vec<String>)> = Vec::new();
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
-        if property.get("x-alias-of").is_some() {
+        // The tag of an alternative stands in the alternative's own row.
+        if property.get("x-alias-of").is_some() || property.get("const").is_some() {
             continue;
         }
         let needed = required.contains(&name.as_str());
@@ -58,17 +59,38 @@ fn rows(within: &str, schema: &Value, root: &Value) -> Vec<String> {
         }
         let about = about.replace('|', "\\|");
         let row = format!("| `{within}{name}` | {} | {default} | {about} |", type_of(property, root));
-        let inner = inner(property).map(|inner| rows(&format!("{within}{name}."), inner, root));
-        found.push((!needed, name, row, inner.unwrap_or_default()));
+        let mut further = Vec::new();
+        for (tag, inner) in inner(property) {
+            if let Some((key, value)) = tag {
+                let about = inner["description"].as_str().unwrap_or_default().replace('\n', " ");
+                further.push(format!("| `{within}{name}` | `{key}: {value}` |  | {about} |"));
+            }
+            further.extend(rows(&format!("{within}{name}."), inner, root));
+        }
+        found.push((!needed, name, row, further));
     }
     found.sort();
     found.into_iter().flat_map(|(.., row, inner)| std::iter::once(row).chain(inner)).collect()
 }
 
-/// What is described of the keys in a property, when it is a map, or may be one.
-fn inner(property: &Value) -> Option<&Value> {
+/// What is described of the keys in a property, when it is a map, or may be one; with the key that tells one
+/// kind of map from another, where there are several.
+fn inner(property: &Value) -> Vec<(Option<(&str, &str)>, &Value)> {
     let alternatives = property["anyOf"].as_array().into_iter().flatten();
-    std::iter::once(property).chain(alternatives).find(|schema| schema["properties"].is_object())
+    let mut found = Vec::new();
+    for schema in std::iter::once(property).chain(alternatives) {
+        if schema["properties"].is_object() {
+            found.push((None, schema));
+        }
+        for variant in schema["oneOf"].as_array().into_iter().flatten() {
+            let properties = variant["properties"].as_object().into_iter().flatten();
+            let mut tags = properties.filter_map(|(key, value)| Some((key.as_str(), value["const"].as_str()?)));
+            if let Some(tag) = tags.next() {
+                found.push((Some(tag), variant));
+            }
+        }
+    }
+    found
 }
 
 /// What may stand there, in a few words.

@@ -2,8 +2,10 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,16 +17,51 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-/// What a server answers.
+/// What a client asks.
 #[derive(Debug, Clone)]
+pub struct Asked {
+    /// The method.
+    pub method: String,
+    /// The path with the query.
+    pub path: String,
+    /// The body.
+    pub body: Bytes,
+    headers: http::HeaderMap,
+}
+
+impl Asked {
+    /// A header, when it is text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// A parameter of the query, as it is written.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        let (_, query) = self.path.split_once('?')?;
+        query
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .find(|(other, _)| *other == name)
+            .map(|(_, value)| value)
+    }
+}
+
+/// A body that is made while it is sent.
+type Pieces = Arc<dyn Fn() -> Box<dyn Iterator<Item = Vec<u8>> + Send> + Send + Sync>;
+
+/// What a server answers.
+#[derive(Clone)]
 pub struct Answer {
     status: u16,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
+    pieces: Option<Pieces>,
     chunk: Option<usize>,
     delay: Duration,
     cut_after: Option<usize>,
@@ -41,7 +78,16 @@ impl Answer {
     #[must_use]
     pub fn status(status: u16, body: impl Into<Vec<u8>>) -> Self {
         let body = body.into();
-        Self { status, headers: Vec::new(), body, chunk: None, delay: Duration::ZERO, cut_after: None }
+        Self { status, headers: Vec::new(), body, pieces: None, chunk: None, delay: Duration::ZERO, cut_after: None }
+    }
+
+    /// 200 with a body that is made while it is sent, as fast as the client takes it.
+    #[must_use]
+    pub fn stream<I>(pieces: impl Fn() -> I + Send + Sync + 'static) -> Self
+    where
+        I: Iterator<Item = Vec<u8>> + Send + 'static,
+    {
+        Self { pieces: Some(Arc::new(move || Box::new(pieces()))), ..Self::ok("") }
     }
 
     /// Adds a header.
@@ -82,13 +128,19 @@ pub struct TlsFiles {
     pub authority: String,
 }
 
+#[derive(Debug, Default)]
+struct Counts {
+    requests: AtomicU64,
+    connections: AtomicU64,
+    sent: AtomicU64,
+}
+
 /// A server on a free port. It lives as long as the value.
 #[derive(Debug)]
 pub struct HttpServer {
     address: SocketAddr,
     scheme: &'static str,
-    requests: Arc<AtomicU64>,
-    connections: Arc<AtomicU64>,
+    counts: Arc<Counts>,
     _runtime: tokio::runtime::Runtime,
 }
 
@@ -99,6 +151,15 @@ impl HttpServer {
     /// When there is no free port.
     #[must_use]
     pub fn start(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Self {
+        Self::serve(move |asked| answer(&asked.path), None)
+    }
+
+    /// Starts a server that answers what `answer` says to each request.
+    ///
+    /// # Panics
+    /// When there is no free port.
+    #[must_use]
+    pub fn start_with(answer: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Self {
         Self::serve(answer, None)
     }
 
@@ -109,10 +170,10 @@ impl HttpServer {
     #[must_use]
     pub fn start_tls(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> (Self, TlsFiles) {
         let (acceptor, files) = certificates();
-        (Self::serve(answer, Some(acceptor)), files)
+        (Self::serve(move |asked| answer(&asked.path), Some(acceptor)), files)
     }
 
-    fn serve(answer: impl Fn(&str) -> Answer + Send + Sync + 'static, tls: Option<TlsAcceptor>) -> Self {
+    fn serve(answer: impl Fn(&Asked) -> Answer + Send + Sync + 'static, tls: Option<TlsAcceptor>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -121,13 +182,14 @@ impl HttpServer {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
         let address = listener.local_addr().expect("its address");
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let (requests, connections) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
-        let (counted, connected) = (Arc::clone(&requests), Arc::clone(&connections));
+        let counts = Arc::<Counts>::default();
+        let counted = Arc::clone(&counts);
         let answer = Arc::new(answer);
         runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                connected.fetch_add(1, Ordering::SeqCst);
+                counted.connections.fetch_add(1, Ordering::SeqCst);
                 let (answer, counted, tls) = (Arc::clone(&answer), Arc::clone(&counted), tls.clone());
+                let stream = Counted { stream, counts: Arc::clone(&counted) };
                 tokio::spawn(async move {
                     match tls {
                         None => connection(stream, answer, counted).await,
@@ -140,7 +202,7 @@ impl HttpServer {
                 });
             }
         });
-        Self { address, scheme, requests, connections, _runtime: runtime }
+        Self { address, scheme, counts, _runtime: runtime }
     }
 
     /// The server's address, as in `http://127.0.0.1:8080`; TLS servers go by `localhost`.
@@ -153,26 +215,65 @@ impl HttpServer {
     /// Requests so far.
     #[must_use]
     pub fn requests(&self) -> u64 {
-        self.requests.load(Ordering::SeqCst)
+        self.counts.requests.load(Ordering::SeqCst)
     }
 
     /// Connections so far.
     #[must_use]
     pub fn connections(&self) -> u64 {
-        self.connections.load(Ordering::SeqCst)
+        self.counts.connections.load(Ordering::SeqCst)
+    }
+
+    /// Bytes so far that went onto the wire, heads included.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.counts.sent.load(Ordering::SeqCst)
     }
 }
 
-async fn connection<S, F>(stream: S, answer: Arc<F>, counted: Arc<AtomicU64>)
+/// A connection whose outgoing bytes are counted.
+struct Counted {
+    stream: TcpStream,
+    counts: Arc<Counts>,
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, into)
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
+        self.counts.sent.fetch_add(written as u64, Ordering::SeqCst);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+async fn connection<S, F>(stream: S, answer: Arc<F>, counts: Arc<Counts>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    F: Fn(&str) -> Answer + Send + Sync + 'static,
+    F: Fn(&Asked) -> Answer + Send + Sync + 'static,
 {
     let service = service_fn(move |request: Request<Incoming>| {
-        counted.fetch_add(1, Ordering::SeqCst);
-        let path = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
-        let answer = answer(&path);
-        async move { Ok::<_, Infallible>(respond(answer).await) }
+        counts.requests.fetch_add(1, Ordering::SeqCst);
+        let answer = Arc::clone(&answer);
+        async move {
+            let (parts, body) = request.into_parts();
+            let path = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
+            let body = body.collect().await.map_or_else(|_| Bytes::new(), http_body_util::Collected::to_bytes);
+            let asked = Asked { method: parts.method.to_string(), path, body, headers: parts.headers };
+            Ok::<_, Infallible>(respond(answer(&asked)).await)
+        }
     });
     // A client that goes away, or an answer cut off on purpose, ends the connection with an error.
     let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
@@ -184,7 +285,9 @@ async fn respond(answer: Answer) -> Response<Body> {
     for (name, value) in &answer.headers {
         response = response.header(name, value);
     }
-    let body: Body = if answer.chunk.is_none() && answer.cut_after.is_none() {
+    let body: Body = if let Some(pieces) = answer.pieces {
+        made(pieces())
+    } else if answer.chunk.is_none() && answer.cut_after.is_none() {
         Full::new(Bytes::from(answer.body)).map_err(|never| match never {}).boxed_unsync()
     } else {
         if answer.chunk.is_none() {
@@ -193,6 +296,12 @@ async fn respond(answer: Answer) -> Response<Body> {
         pieces(answer)
     };
     response.body(body).expect("the test's headers are valid")
+}
+
+/// The body as it is made.
+fn made(pieces: Box<dyn Iterator<Item = Vec<u8>> + Send>) -> Body {
+    let frames = pieces.map(|piece| Ok(Frame::data(Bytes::from(piece))));
+    StreamBody::new(futures_util::stream::iter(frames)).boxed_unsync()
 }
 
 /// The body piece by piece, with an error at its end when it is to be cut off.

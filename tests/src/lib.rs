@@ -7,13 +7,17 @@ mod cluster;
 mod host;
 mod http;
 mod mqtt;
+mod paged;
+mod proxy;
 mod sheets;
 mod tls;
 
 pub use cluster::Broker;
 pub use host::{Finished, Host, Running, World, numbers, target_directory};
-pub use http::{Answer, HttpServer, TlsFiles};
+pub use http::{Answer, Asked, HttpServer, TlsFiles};
 pub use mqtt::{Cutter, Mosquitto, Publisher, free_port};
+pub use paged::{ELEMENTS, PAGES, PagedRun};
+pub use proxy::ProxyServer;
 pub use sheets::{Cell, Counts, Fault, ServiceAccount, SheetsOptions, SheetsServer};
 pub use tls::Certificates;
 

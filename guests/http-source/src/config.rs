@@ -8,6 +8,11 @@ use connector_sdk::{Error, Result, warn};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::auth::{Auth, KeyPlace};
+use crate::coding::ACCEPTED;
+use crate::pages::Pagination;
+use crate::schedule::{Pattern, Schedule};
+
 /// What is asked for, how often, and what becomes of the answer.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -35,8 +40,28 @@ pub struct Config {
 
     /// Time from one poll to the next; the first is made at once. What is missed while a poll takes long is
     /// left out, not made up for.
-    #[serde(default = "default_interval")]
-    pub interval: Duration,
+    #[serde(default)]
+    #[schemars(with = "Duration", default = "default_interval")]
+    pub interval: Option<Duration>,
+
+    /// When to poll, in place of `interval`: minute, hour, day, month and weekday, with seconds in front if
+    /// there are six, or one such as `@daily`. What is missed while the connector does not run is made up
+    /// for, once.
+    #[serde(default)]
+    #[schemars(extend("examples" = ["*/15 8-18 * * MON-FRI"]))]
+    pub cron: Option<String>,
+
+    /// The time zone of `cron`, as in `Europe/Berlin`; UTC unless given.
+    #[serde(default)]
+    pub timezone: Option<String>,
+
+    /// Who the connector is to the endpoint.
+    #[serde(default)]
+    pub auth: Option<Auth>,
+
+    /// How a list goes on that is spread over several answers: one poll reads them all.
+    #[serde(default)]
+    pub pagination: Option<Pagination>,
 
     /// Which parts of an answer go into the record: the body alone, or the head too.
     #[serde(default, alias = "output-parts", alias = "output_format")]
@@ -72,7 +97,12 @@ pub struct Config {
     #[schemars(extend("x-aliases" = ["request_timeout"]))]
     pub request_timeout: Duration,
 
-    /// The longest body taken; a longer one is an error.
+    /// Ask for compressed answers (gzip, br, zstd). Yes, unless it is a stream, or the head goes into the
+    /// record. An answer that comes compressed is decompressed in any case.
+    #[serde(default)]
+    pub compression: Option<bool>,
+
+    /// The longest body taken, decompressed; a longer one is an error.
     #[serde(default = "default_max_body", rename = "max-body", alias = "max_body")]
     #[schemars(extend("x-aliases" = ["max_body"]))]
     pub max_body: ByteSize,
@@ -89,6 +119,11 @@ pub struct Config {
     /// for again when the interval is over.
     #[serde(default)]
     pub stream: bool,
+
+    /// Read server-sent events: each is a record. Unless given, an answer that says to be
+    /// `text/event-stream` is read so, but not with `stream`.
+    #[serde(default)]
+    pub sse: Option<bool>,
 
     /// Where a stream is cut into records. Compared byte by byte, before any charset is turned into UTF-8.
     #[serde(default = "default_delimiter")]
@@ -183,19 +218,36 @@ impl Config {
         }
         let named = |key: &'static str| move |error: Error| error.context(format_args!("`http.{key}`"));
         // Checked on its own, so that the error of either names the right key.
-        Request::get(&self.endpoint).map_err(named("endpoint"))?;
+        let bare = Request::get(&self.endpoint).map_err(named("endpoint"))?;
+        if self.auth.is_some() && bare.headers().get("authorization").is_some() {
+            return Err(Error::config("`http.auth` and the user in `http.endpoint` exclude each other; leave out one"));
+        }
         let mut request = Request::new(&self.method, &self.endpoint).map_err(named("method"))?;
         request = request.header("user-agent", &self.user_agent).map_err(named("user_agent"))?;
+        if self.is_events() {
+            request = request.header("accept", "text/event-stream")?.header("cache-control", "no-store")?;
+        }
+        if self.asks_for_compression() {
+            request = request.header("accept-encoding", ACCEPTED)?;
+        }
+        let defaults = request.headers().clone();
         for (index, header) in self.headers.iter().enumerate() {
             let (name, value) = header.reveal().split_once(':').ok_or_else(|| {
                 // The text itself may be a secret.
                 Error::config(format!("`http.headers[{index}]` has no `:`; write `Name: value`"))
             })?;
+            let (name, value) = (name.trim(), value.trim());
             let at = |error: Error| error.context(format_args!("`http.headers[{index}]`"));
-            request = if name.trim().eq_ignore_ascii_case("user-agent") {
-                request.header(name.trim(), value.trim()).map_err(at)?
-            } else {
-                request.add_header(name.trim(), value.trim()).map_err(at)?
+            if name.eq_ignore_ascii_case("authorization") && self.auth.is_some() {
+                return Err(Error::config(format!(
+                    "`http.auth` and `http.headers[{index}]`, which is `Authorization`, exclude each other"
+                )));
+            }
+            // In the place of a default, but beside each other.
+            let replaces = defaults.get(name).is_some() && defaults.get(name) == request.headers().get(name);
+            request = match replaces {
+                true => request.header(name, value).map_err(at)?,
+                false => request.add_header(name, value).map_err(at)?,
             };
         }
         if let Some(body) = &self.body {
@@ -204,25 +256,91 @@ impl Config {
         Ok(request.timeouts(self.timeouts()).redirects(self.redirects))
     }
 
+    /// When to poll, if the last one was made then.
+    ///
+    /// # Errors
+    /// Kind `config`, naming the key.
+    pub fn schedule(&self, last_poll_unix_millis: Option<i64>) -> Result<Schedule> {
+        let Some(cron) = &self.cron else {
+            return Ok(Schedule::every(self.interval(), last_poll_unix_millis));
+        };
+        let pattern = Pattern::parse(cron, self.timezone.as_deref().unwrap_or("UTC"))?;
+        Ok(Schedule::at(pattern, last_poll_unix_millis))
+    }
+
+    /// The time between two polls, where there is no pattern.
+    pub fn interval(&self) -> std::time::Duration {
+        self.interval.unwrap_or_else(default_interval).get()
+    }
+
+    /// Whether the configuration itself says that these are events.
+    pub fn is_events(&self) -> bool {
+        self.sse == Some(true)
+    }
+
+    /// Whether an answer that says to be a stream of events is read as one.
+    pub fn may_be_events(&self) -> bool {
+        self.sse.unwrap_or(!self.stream)
+    }
+
+    /// The parameter of the query that holds a credential.
+    pub fn secret_parameter(&self) -> Option<&str> {
+        match &self.auth {
+            Some(Auth::ApiKey { name, place: KeyPlace::Query, .. }) => Some(name),
+            _ => None,
+        }
+    }
+
+    fn asks_for_compression(&self) -> bool {
+        let endless = self.stream || self.is_events();
+        self.compression.unwrap_or(!endless && self.output_parts == OutputParts::Body)
+    }
+
     fn check_combinations(&self) -> Result<()> {
-        let refusal = |message: &str| Err(Error::config(message));
-        if self.records.is_some() && self.output_parts == OutputParts::Full {
-            return refusal(
-                "`http.records` makes records of the body's elements, which have no head of their own; leave \
-                 out `output_parts: full`",
-            );
-        }
-        if self.stream && self.records.is_some() {
-            return refusal("`http.records` needs complete answers, and `http.stream` has none; leave out one");
-        }
-        if self.stream && self.conditional {
-            return refusal("`http.conditional` needs complete answers, and `http.stream` has none; leave out one");
-        }
-        if self.conditional && !["GET", "HEAD"].iter().any(|method| self.method.eq_ignore_ascii_case(method)) {
-            return refusal("`http.conditional` asks whether there is news, which only GET and HEAD can");
-        }
-        if self.stream && self.delimiter.is_empty() {
-            return refusal("`http.delimiter` is empty; write where records end, as in \"\\n\"");
+        let is_get = ["GET", "HEAD"].iter().any(|method| self.method.eq_ignore_ascii_case(method));
+        let events = self.is_events();
+        let paged = self.pagination.is_some();
+        let refusals = [
+            (
+                self.records.is_some() && self.output_parts == OutputParts::Full,
+                "`http.records` makes records of the body's elements, which have no head of their own; leave out \
+                 `output_parts: full`",
+            ),
+            (self.stream && self.records.is_some(), NEEDS_COMPLETE[0]),
+            (self.stream && self.conditional, NEEDS_COMPLETE[1]),
+            (self.stream && paged, NEEDS_COMPLETE[2]),
+            (events && self.records.is_some(), NEEDS_COMPLETE[3]),
+            (events && self.conditional, NEEDS_COMPLETE[4]),
+            (events && paged, NEEDS_COMPLETE[5]),
+            (self.conditional && !is_get, "`http.conditional` asks whether there is news, which only GET and HEAD can"),
+            (
+                self.conditional && paged,
+                "`http.conditional` and `http.pagination` exclude each other: a first page without news says nothing \
+                 of the others",
+            ),
+            (
+                self.produce_errors && paged,
+                "`http.produce-errors` and `http.pagination` exclude each other: an error is no page",
+            ),
+            (
+                self.stream && self.delimiter.is_empty(),
+                "`http.delimiter` is empty; write where records end, as in \"\\n\"",
+            ),
+            (
+                self.cron.is_some() && self.interval.is_some(),
+                "`http.cron` and `http.interval` exclude each other; leave out one",
+            ),
+            (
+                self.cron.is_some() && events,
+                "`http.cron` and `http.sse` exclude each other: events are always listened to",
+            ),
+            (
+                self.cron.is_none() && self.timezone.is_some(),
+                "`http.timezone` is that of `http.cron`, which is not there; leave it out",
+            ),
+        ];
+        if let Some((_, message)) = refusals.iter().find(|(wrong, _)| *wrong) {
+            return Err(Error::config(*message));
         }
         for (key, span) in [("request-timeout", self.request_timeout), ("idle-timeout", self.idle_timeout)] {
             if span.get().is_zero() {
@@ -235,10 +353,27 @@ impl Config {
     fn timeouts(&self) -> Timeouts {
         let wait = self.request_timeout.get();
         let connect = self.connect_timeout.get().min(wait);
-        if self.stream {
+        if self.stream || self.is_events() {
             Timeouts { connect, first_byte: wait, between_bytes: self.idle_timeout.get(), total: None }
         } else {
-            Timeouts { connect, first_byte: wait, between_bytes: wait, total: Some(wait) }
+            self.short_timeouts()
         }
     }
+
+    /// Those of an answer that ends.
+    pub fn short_timeouts(&self) -> Timeouts {
+        let wait = self.request_timeout.get();
+        let connect = self.connect_timeout.get().min(wait);
+        Timeouts { connect, first_byte: wait, between_bytes: wait, total: Some(wait) }
+    }
 }
+
+/// What makes no sense without an end.
+const NEEDS_COMPLETE: [&str; 6] = [
+    "`http.records` needs complete answers, and `http.stream` has none; leave out one",
+    "`http.conditional` needs complete answers, and `http.stream` has none; leave out one",
+    "`http.pagination` needs complete answers, and `http.stream` has none; leave out one",
+    "`http.records` needs complete answers, and `http.sse` has none; leave out one",
+    "`http.conditional` needs complete answers, and `http.sse` has none; leave out one",
+    "`http.pagination` needs complete answers, and `http.sse` has none; leave out one",
+];

@@ -7,27 +7,33 @@
 //! | `json` | `body` | `{"body":"…"}` |
 //! | `json` | `full` | `{"status":{"version":…,"code":…,"string":…},"header":{…},"body":"…"}` |
 //!
+//! An event of a stream of events has `"event":"…"`, and `"id":"…"` when there is one, in front of its body.
+//!
 //! In JSON a body that is not UTF-8 stands with replacement characters, as the official connector has it,
 //! and beside it, without loss, as `body_base64`; a header value that is not UTF-8 is read as Latin-1.
 //! Names of headers are in lower case, in `json` sorted, and one that is repeated is a list. WASI does not
 //! say which version of HTTP was spoken; it is always given as `HTTP/1.1`.
+//!
+//! Where the declared charset is not that of the body, or `records` or `key` finds nothing, the error is of
+//! kind `data`.
 //!
 //! With `records` each element of an array in the body is a record: its own text, without the white space
 //! between tokens, so keys keep their order and numbers all their digits.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use connector_sdk::http::{Headers, reason};
-use connector_sdk::json::{Found, Pointer, compact, string_length};
+use connector_sdk::json::{Found, Pointer, compact};
 use connector_sdk::{Batch, Error, Limit, Result};
 use encoding_rs::{Encoding, UTF_8};
 use serde::Serialize;
 
 use crate::config::{Config, OutputParts, OutputType};
+use crate::elements::{Delivery, Elements, not_json, nothing_there, without_mark};
+use crate::events::Event;
 use crate::protocol::{Answer, Head};
 
 const VERSION: &str = "HTTP/1.1";
@@ -39,27 +45,6 @@ pub struct Extractor {
     form: OutputType,
     records: Option<Pointer>,
     key: Option<Pointer>,
-}
-
-/// An answer on its way into batches.
-#[derive(Debug)]
-pub enum Delivery {
-    /// One record.
-    Whole(Option<Answer>),
-    /// The elements of an array that are not delivered yet.
-    Elements(Elements),
-}
-
-/// An array in a body, element by element; nothing is kept of an element but its place.
-#[derive(Debug)]
-pub struct Elements {
-    body: Vec<u8>,
-    /// Where the text begins that is not delivered yet: behind `[` or an element.
-    next: usize,
-    /// How many elements that makes.
-    taken: u64,
-    /// Where the answer came from, for messages.
-    place: String,
 }
 
 impl Extractor {
@@ -82,13 +67,12 @@ impl Extractor {
             return Ok(Delivery::Whole(None));
         }
         let Some(pointer) = &self.records else { return Ok(Delivery::Whole(Some(answer))) };
-        let Answer { head: Head { headers, place, .. }, body } = answer;
-        let body = match decoded(&headers, &body) {
+        let Answer { head: Head { headers, place, .. }, body, .. } = answer;
+        let body = match decoded(&headers, &body).map_err(|error| error.context(&place))? {
             Cow::Owned(text) => text,
             Cow::Borrowed(_) => body,
         };
-        let next = array(pointer, &body).map_err(|error| error.context(&place))?;
-        Ok(Delivery::Elements(Elements { body, next, taken: 0, place }))
+        Elements::new(pointer, body, place).map(Delivery::Elements)
     }
 
     /// Adds records until the limit or the end of the answer; says whether that is reached.
@@ -109,16 +93,14 @@ impl Extractor {
                     if limit.is_full(batch) {
                         return Ok(false);
                     }
-                    let text = &elements.body[element.clone()];
+                    let text = elements.text(&element);
                     let key = self.key(text);
                     if key.is_err() && !batch.is_empty() {
                         return Ok(false);
                     }
                     let made = key.map(|key| batch.push_keyed_with(key.as_deref(), |out| compact(text, out)));
-                    let (place, index) = (&elements.place, elements.taken);
-                    let made = made.map_err(|error| error.context(format_args!("{place}: element {index}")));
-                    elements.next = element.end;
-                    elements.taken += 1;
+                    let made = made.map_err(|error| error.context(elements.here()));
+                    elements.pass(&element);
                     made?;
                 }
                 Ok(true)
@@ -131,15 +113,27 @@ impl Extractor {
     /// # Errors
     /// Kind `data` when it has no key where one is asked for.
     pub fn piece(&self, head: &Head, body: &[u8], batch: &mut Batch) -> Result<()> {
-        let body = decoded(&head.headers, body);
+        let body = decoded(&head.headers, body).map_err(|error| error.context(&head.place))?;
+        self.record(head, &body, None, batch)
+    }
+
+    /// Adds one record: an event, whose text is UTF-8 whatever else is declared.
+    ///
+    /// # Errors
+    /// Kind `data` when it has no key where one is asked for.
+    pub fn event(&self, head: &Head, event: &Event, batch: &mut Batch) -> Result<()> {
+        self.record(head, &event.data, Some(event), batch)
+    }
+
+    fn record(&self, head: &Head, body: &[u8], event: Option<&Event>, batch: &mut Batch) -> Result<()> {
         let key = match &self.key {
             None => None,
-            Some(_) => self.key(without_mark(&body)).map_err(|error| error.context(&head.place))?,
+            Some(_) => self.key(without_mark(body)).map_err(|error| error.context(&head.place))?,
         };
         let mut written = Ok(());
         batch.push_keyed_with(key.as_deref(), |out| match self.form {
-            OutputType::Text => text(head, &body, self.parts, out),
-            OutputType::Json => written = json(head, &body, self.parts, out),
+            OutputType::Text => text(head, body, self.parts, out),
+            OutputType::Json => written = json(head, body, event, self.parts, out),
         });
         written
     }
@@ -166,87 +160,23 @@ impl Extractor {
     }
 }
 
-/// Where the first element of the array begins that the pointer leads to.
-fn array(pointer: &Pointer, body: &[u8]) -> Result<usize> {
-    let json = without_mark(body);
-    let array = match pointer.find(json).map_err(|error| not_json(&error, json))? {
-        Found::Value(raw) => raw.get(),
-        Found::Missing { at, there } => return Err(nothing_there("records", pointer, &at, &there)),
+/// The body in UTF-8, if its type declares another charset; else as it is. A charset that nobody knows is
+/// passed over, as everywhere.
+fn decoded<'a>(headers: &Headers, body: &'a [u8]) -> Result<Cow<'a, [u8]>> {
+    let Some(encoding) = headers.get_str("content-type").and_then(charset) else { return Ok(Cow::Borrowed(body)) };
+    let wrong = |at: String| {
+        Error::data(format!("the body is not the {} that its `Content-Type` declares{at}", encoding.name()))
     };
-    let kind = match array.as_bytes().first() {
-        Some(b'[') => return Ok(array.as_ptr().addr() - body.as_ptr().addr() + 1),
-        Some(b'{') => "an object",
-        Some(b'"') => "a string",
-        Some(b't' | b'f') => "a boolean",
-        Some(b'n') => "null",
-        _ => "a number",
-    };
-    Err(Error::data(format!("`records: {pointer}` leads to {kind}, not to an array")))
-}
-
-impl Elements {
-    /// Where the next element is. The text was found to be JSON, so its end is where its brackets close.
-    fn first(&self) -> Option<Range<usize>> {
-        let rest = &self.body[self.next..];
-        let between = |byte: &u8| matches!(byte, b',' | b' ' | b'\t' | b'\n' | b'\r');
-        let start = rest.iter().position(|byte| !between(byte))?;
-        let element = &rest[start..];
-        let length = match element[0] {
-            b']' => return None,
-            b'"' => string_length(element),
-            b'[' | b'{' => nested_length(element),
-            _ => element.iter().position(|byte| between(byte) || *byte == b']').unwrap_or(element.len()),
+    if encoding == UTF_8 {
+        return match std::str::from_utf8(body) {
+            Ok(_) => Ok(Cow::Borrowed(body)),
+            Err(error) => Err(wrong(format!(": byte {} does not fit", error.valid_up_to()))),
         };
-        let start = self.next + start;
-        Some(start..start + length)
     }
-}
-
-/// How long the array or object is that the text begins with.
-fn nested_length(json: &[u8]) -> usize {
-    let (mut depth, mut index) = (0usize, 0);
-    while index < json.len() {
-        match json[index] {
-            b'"' => {
-                index += string_length(&json[index..]);
-                continue;
-            }
-            b'[' | b'{' => depth += 1,
-            b']' | b'}' => depth -= 1,
-            _ => {}
-        }
-        index += 1;
-        if depth == 0 {
-            return index;
-        }
-    }
-    json.len()
-}
-
-fn nothing_there(field: &str, pointer: &Pointer, at: &str, there: &str) -> Error {
-    let at = if at.is_empty() { "the document".to_owned() } else { format!("`{at}`") };
-    Error::data(format!("`{field}: {pointer}` finds nothing: {at} is {there}"))
-}
-
-fn not_json(error: &serde_json::Error, body: &[u8]) -> Error {
-    let start: String = String::from_utf8_lossy(&body[..body.len().min(60)]).escape_debug().collect();
-    let rest = if body.len() > 60 { "…" } else { "" };
-    Error::data(format!("the body is not JSON ({error}): `{start}{rest}`"))
-}
-
-/// The text without a UTF-8 byte order mark.
-fn without_mark(text: &[u8]) -> &[u8] {
-    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
-}
-
-/// The body in UTF-8, if its type declares another charset; else as it is.
-fn decoded<'a>(headers: &Headers, body: &'a [u8]) -> Cow<'a, [u8]> {
-    match headers.get_str("content-type").and_then(charset) {
-        Some(encoding) if encoding != UTF_8 => match encoding.decode(body).0 {
-            Cow::Borrowed(_) => Cow::Borrowed(body),
-            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
-        },
-        _ => Cow::Borrowed(body),
+    match encoding.decode(body) {
+        (_, _, true) => Err(wrong(String::new())),
+        (Cow::Borrowed(_), ..) => Ok(Cow::Borrowed(body)),
+        (Cow::Owned(text), ..) => Ok(Cow::Owned(text.into_bytes())),
     }
 }
 
@@ -282,6 +212,10 @@ struct JsonRecord<'a> {
     status: Option<JsonStatus>,
     #[serde(skip_serializing_if = "Option::is_none")]
     header: Option<BTreeMap<&'a str, JsonHeader<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
     body: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     body_base64: Option<String>,
@@ -302,7 +236,7 @@ enum JsonHeader<'a> {
     Many(Vec<Cow<'a, str>>),
 }
 
-fn json(head: &Head, body: &[u8], parts: OutputParts, out: &mut Vec<u8>) -> Result<()> {
+fn json(head: &Head, body: &[u8], event: Option<&Event>, parts: OutputParts, out: &mut Vec<u8>) -> Result<()> {
     let body = without_mark(body);
     let text = String::from_utf8_lossy(body);
     let body_base64 = match text {
@@ -312,7 +246,9 @@ fn json(head: &Head, body: &[u8], parts: OutputParts, out: &mut Vec<u8>) -> Resu
     let full = parts == OutputParts::Full;
     let status = full.then(|| JsonStatus { version: VERSION, code: head.status, string: reason(head.status) });
     let header = full.then(|| json_headers(&head.headers));
-    let record = JsonRecord { status, header, body: &text, body_base64 };
+    let id = event.map(|event| event.id.as_str()).filter(|id| !id.is_empty());
+    let event = event.map(|event| event.name.as_str());
+    let record = JsonRecord { status, header, event, id, body: &text, body_base64 };
     serde_json::to_writer(out, &record).map_err(|error| Error::internal(format!("a record as JSON: {error}")))
 }
 

@@ -5,19 +5,18 @@
 //! `data`, and skipped up to its delimiter. The tail behind the last delimiter is a record when the answer
 //! ends well; when it breaks off, it is half of one, and dropped.
 
-use connector_sdk::http::{Chunk, Response};
+use connector_sdk::http::Chunk;
 use connector_sdk::time::{self, Instant};
-use connector_sdk::{Batch, Error, Limit, Result};
+use connector_sdk::{Batch, Error, ErrorKind, Limit, Result};
 use memchr::memmem::Finder;
 
+use crate::body::Body;
 use crate::extract::Extractor;
-use crate::protocol::Head;
 
 /// An answer on its way into batches.
 #[derive(Debug)]
 pub struct Stream {
-    response: Response,
-    head: Head,
+    body: Body,
     delimiter: Finder<'static>,
     max_record: usize,
     buffer: Vec<u8>,
@@ -34,10 +33,9 @@ pub struct Stream {
 
 impl Stream {
     /// Cuts an answer at every `delimiter`, which is not empty, into records of up to `max_record` bytes.
-    pub fn new(response: Response, delimiter: &str, max_record: usize) -> Self {
+    pub fn new(body: Body, delimiter: &str, max_record: usize) -> Self {
         Self {
-            head: Head::of(&response),
-            response,
+            body,
             delimiter: Finder::new(delimiter).into_owned(),
             max_record,
             buffer: Vec::new(),
@@ -49,9 +47,9 @@ impl Stream {
         }
     }
 
-    /// How many bytes have come.
+    /// How many bytes have come over the wire.
     pub fn received(&self) -> u64 {
-        self.response.received()
+        self.body.received()
     }
 
     /// Adds records until the limit, the time, or the end of the answer; says whether that is reached. With
@@ -79,11 +77,18 @@ impl Stream {
             }
             self.make_room();
             let until = if batch.is_empty() { until } else { time::now() };
-            match self.response.read(until) {
+            match self.body.read(until) {
                 Ok(Chunk::Data(bytes)) => self.buffer.extend_from_slice(&bytes),
                 Ok(Chunk::End) => self.ended = true,
                 Ok(Chunk::Pending) => return Ok(false),
-                Err(error) => self.failure = Some(error),
+                Err(error) => {
+                    if error.kind() == ErrorKind::Data {
+                        // There is no way to go on behind a damaged coding.
+                        self.ended = true;
+                        self.start = self.buffer.len();
+                    }
+                    self.failure = Some(error);
+                }
             }
         }
     }
@@ -107,7 +112,7 @@ impl Stream {
             let made = if record.len() > self.max_record {
                 Err(self.too_long())
             } else {
-                extractor.piece(&self.head, &self.buffer[record], batch)
+                extractor.piece(self.body.head(), &self.buffer[record], batch)
             };
             self.fail(made, batch)?;
         }
@@ -122,7 +127,7 @@ impl Stream {
             let made = if record.len() > self.max_record {
                 Err(self.too_long())
             } else {
-                extractor.piece(&self.head, &self.buffer[record], batch)
+                extractor.piece(self.body.head(), &self.buffer[record], batch)
             };
             self.fail(made, batch)?;
         }
@@ -149,7 +154,7 @@ impl Stream {
     }
 
     fn too_long(&self) -> Error {
-        let Self { head, max_record, .. } = self;
+        let (head, max_record) = (self.body.head(), self.max_record);
         Error::data(format!(
             "{}: a record is longer than `max-record`, {max_record} bytes; is `delimiter` the right one?",
             head.place

@@ -1,12 +1,49 @@
 use std::time::Duration;
 
 use connector_sdk::ErrorKind;
-use connector_sdk::testing::{Harness, Metric, Reply, SourceDriver};
+use connector_sdk::testing::{Harness, Metric, ReadOutcome, Reply, SourceDriver};
 use serde_json::{Value, json};
 
 use super::*;
 
-type Driver = SourceDriver<HttpSource>;
+mod access;
+mod listening;
+mod paging;
+
+/// A source under test whose host makes everything durable before the next read.
+#[derive(Debug)]
+struct Driver {
+    source: SourceDriver<HttpSource>,
+    limit: Limit,
+    durable: Vec<u8>,
+}
+
+impl Driver {
+    fn open(config: Value, cursor: Option<&[u8]>) -> Result<Self> {
+        let source = SourceDriver::open(config, cursor)?;
+        Ok(Self { limit: source.limit, source, durable: Vec::new() })
+    }
+
+    fn read(&mut self) -> Result<ReadOutcome> {
+        self.source.limit = self.limit;
+        if !self.durable.is_empty() {
+            self.source.commit(&std::mem::take(&mut self.durable)).expect("a commit never fails");
+        }
+        let outcome = self.source.read()?;
+        self.durable.clone_from(&outcome.cursor);
+        Ok(outcome)
+    }
+
+    fn read_some(&mut self) -> Result<ReadOutcome> {
+        for _ in 0..1000 {
+            let outcome = self.read()?;
+            if !outcome.batch.is_empty() || !outcome.cursor.is_empty() || outcome.end {
+                return Ok(outcome);
+            }
+        }
+        panic!("a thousand reads gave nothing");
+    }
+}
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -89,27 +126,29 @@ fn an_array_goes_out_in_batches_and_the_cursor_at_its_end() {
     harness.reply(Reply::ok(body));
     let first = driver.read().expect("no failure");
     assert_eq!(first.values(), [r#"{"id":"a","n":1.0}"#, r#"{"id":2}"#]);
-    assert!(first.cursor.is_empty(), "the answer is not through");
+    let half: Cursor = serde_json::from_slice(&first.cursor).expect("a place in the answer");
     let second = driver.read().expect("no failure");
     let third = driver.read().expect("no failure");
-    let keys = |outcome: &connector_sdk::testing::ReadOutcome| {
-        outcome.records().into_iter().map(|record| record.key).collect::<Vec<_>>()
-    };
+    let keys = |outcome: &ReadOutcome| outcome.records().into_iter().map(|record| record.key).collect::<Vec<_>>();
     assert_eq!(keys(&first), [Some(b"a".to_vec()), Some(b"2".to_vec())]);
     assert_eq!(keys(&second), [None, Some(br#"{"x":1}"#.to_vec())]);
     assert_eq!(keys(&third), [Some(b"true".to_vec())]);
     let cursor: Cursor = serde_json::from_slice(&third.cursor).expect("the answer is through");
-    assert_eq!(cursor, Cursor { polls: 1, at: connector_sdk::testing::START_UNIX_MILLIS, seen: None });
+    let at = connector_sdk::testing::START_UNIX_MILLIS;
+    assert_eq!(cursor, Cursor { polls: 1, at, ..Cursor::default() });
+    assert_eq!((half.polls, half.place.and_then(|place| place.taken).map(|(taken, _)| taken)), (0, Some(2)));
 
-    // A crash in the middle of the next answer: it is asked for again, and delivered whole.
-    harness.reply(Reply::ok(body));
-    driver.read_some().expect("no failure");
-    harness.reply(Reply::ok(body));
-    let mut driver = Driver::open(section(config), Some(&third.cursor)).expect("its own cursor");
-    let again = driver.read().expect("no failure");
-    assert_eq!(again.batch.len(), 5);
-    let cursor: Cursor = serde_json::from_slice(&again.cursor).expect("through");
-    assert_eq!(cursor.polls, 2);
+    // A crash in the middle of an answer: it is asked for at once, and goes on if it is still the same.
+    let changed = body.replace("1.0", "1.5");
+    for (body, expected) in [(body, 3), (changed.as_str(), 5)] {
+        harness.reply(Reply::ok(body));
+        let before = harness.elapsed();
+        let mut driver = Driver::open(section(config.clone()), Some(&first.cursor)).expect("its own cursor");
+        let again = driver.read().expect("no failure");
+        assert_eq!((again.batch.len(), harness.elapsed()), (expected, before));
+        let cursor: Cursor = serde_json::from_slice(&again.cursor).expect("through");
+        assert_eq!((cursor.polls, cursor.at, cursor.place), (1, at, None));
+    }
 }
 
 #[test]
@@ -191,7 +230,8 @@ fn news_is_asked_for_with_what_was_seen() {
     let fresh = |tag: &str, body: &str| Reply::ok(body).header("ETag", tag).header("Last-Modified", "yesterday");
     harness.reply(fresh("\"1\"", "[1,2]"));
     let half = driver.read().expect("the first half");
-    assert_eq!((half.values(), half.cursor.len()), (vec!["1".to_owned()], 0));
+    assert_eq!(half.values(), ["1"]);
+    assert!(!String::from_utf8_lossy(&half.cursor).contains("etag"), "the answer is not through");
     let through = driver.read().expect("the second half");
     harness.reply(Reply::new(304, ""));
     let unchanged = driver.read_some().expect("no failure");
@@ -294,13 +334,78 @@ fn a_keyless_element_is_reported_between_its_neighbours() {
 }
 
 #[test]
-fn long_bodies_are_refused() {
+fn long_bodies_are_refused_and_passed_over() {
     let harness = Harness::install();
     let mut driver = open(json!({"max-body": "8B"}));
     harness.reply(Reply::ok("123456789"));
     let error = driver.read().expect_err("nine bytes");
     assert_eq!(error.kind(), ErrorKind::Data);
     assert!(error.message().contains("longer than the limit of 8 bytes"), "{error}");
+    harness.reply(Reply::ok("12345678"));
+    assert_eq!(driver.read_some().expect("eight bytes").values(), ["12345678"]);
+    assert_eq!(harness.requests()[1].at, 10 * SECOND, "it would be as long if it were asked for at once");
+}
+
+#[test]
+fn a_cron_pattern_says_when() {
+    let harness = Harness::install();
+    let config = json!({"endpoint": "http://a.example/", "cron": "30 2 * * *", "timezone": "Asia/Tokyo"});
+    let mut driver = Driver::open(config.clone(), None).expect("a fine section");
+    driver.limit.max_wait = 600 * SECOND;
+    let mut cursor = Vec::new();
+    for text in ["one", "two"] {
+        harness.reply(Reply::ok(text));
+        let outcome = driver.read_some().expect("no failure");
+        assert_eq!(outcome.values(), [text]);
+        cursor = outcome.cursor;
+    }
+    // The harness starts at midnight UTC, which is 09:00 in Tokyo.
+    let hours: Vec<_> = harness.requests().iter().map(|request| request.at.as_secs_f64() / 3600.0).collect();
+    assert_eq!(hours, [17.5, 41.5]);
+
+    // One that was missed is made up for at once, however many there were.
+    harness.advance(3 * 24 * 3600 * SECOND);
+    let mut driver = Driver::open(config, Some(&cursor)).expect("its own cursor");
+    driver.limit.max_wait = 600 * SECOND;
+    for text in ["three", "four"] {
+        harness.reply(Reply::ok(text));
+        driver.read_some().expect("no failure");
+    }
+    let hours: Vec<_> = harness.requests()[2..].iter().map(|request| request.at.as_secs_f64() / 3600.0).collect();
+    assert_eq!(hours, [41.5 + 72.0, 41.5 + 96.0]);
+}
+
+#[test]
+fn wrong_charsets_are_data_errors() {
+    let harness = Harness::install();
+    let mut driver = open(json!({}));
+    for (content_type, words) in [
+        (
+            "text/plain; charset=utf-8",
+            "the body is not the UTF-8 that its `Content-Type` declares: byte 3 does not fit",
+        ),
+        ("text/plain; charset=shift_jis", "the body is not the Shift_JIS that its `Content-Type` declares"),
+    ] {
+        harness.reply(Reply::ok(&b"caf\xff"[..]).header("Content-Type", content_type));
+        let error = loop {
+            match driver.read() {
+                Ok(outcome) => assert!(outcome.batch.is_empty()),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(
+            (error.kind(), error.message()),
+            (ErrorKind::Data, format!("http://a.example/facts: {words}").as_str())
+        );
+    }
+    harness.reply(Reply::ok(&b"caf\xff"[..]).header("Content-Type", "text/plain"));
+    let as_it_came = loop {
+        let outcome = driver.read().expect("nothing was declared");
+        if !outcome.batch.is_empty() {
+            break outcome.batch.records().remove(0).value;
+        }
+    };
+    assert_eq!(as_it_came, b"caf\xff");
 }
 
 #[test]
@@ -322,6 +427,18 @@ fn odd_sections_are_refused() {
         (section(json!({"stream": true, "delimiter": ""})), "`http.delimiter` is empty"),
         (section(json!({"method": "POST", "conditional": true})), "which only GET and HEAD can"),
         (section(json!({"intervall": 1})), "unknown field `intervall`"),
+        (section(json!({"cron": "@daily"})), "`http.cron` and `http.interval` exclude each other"),
+        (section(json!({"timezone": "UTC"})), "`http.timezone` is that of `http.cron`"),
+        (section(json!({"interval": null, "cron": "0 0 30 2 *"})), "`http.cron`: `0 0 30 2 *` never fires"),
+        (section(json!({"sse": true, "records": ""})), "`http.records` needs complete answers, and `http.sse`"),
+        (section(json!({"conditional": true, "pagination": {"type": "link"}})), "says nothing of the others"),
+        (section(json!({"produce-errors": true, "pagination": {"type": "link"}})), "an error is no page"),
+        (section(json!({"stream": true, "pagination": {"type": "link"}})), "`http.pagination` needs complete answers"),
+        (section(json!({"pagination": {"type": "page"}})), "missing field `param`"),
+        (section(json!({"auth": {"type": "bearer", "token": "a\nb"}})), "`http.auth`: the value of the HTTP header"),
+        (section(json!({"auth": {"type": "api-key", "name": "a b", "value": "x"}})), "`a b` is not the name"),
+        (section(json!({"auth": {"type": "basic", "username": "u"}})), "missing field `password`"),
+        (section(json!({"auth": {"type": "digest"}})), "unknown variant `digest`"),
     ] {
         let error = Driver::open(config, None).expect_err(words);
         assert_eq!(error.kind(), ErrorKind::Config, "{error}");
@@ -363,6 +480,16 @@ fn the_schema_tells_the_host_what_it_needs() {
     assert_eq!(properties["headers"]["items"]["x-secret"], true);
     assert_eq!(properties["user-agent"]["x-alias-of"], "user_agent");
     assert_eq!(properties["interval"]["default"], "10s");
+    let secrets = schema.to_string().matches(r#""x-secret":true"#).count();
+    // headers, password, token, value, client-secret and its alias
+    assert_eq!(secrets, 6);
+    let oauth = properties["auth"].to_string();
+    assert!(
+        oauth.contains(
+            r#""token-url":{"description":"The address that hands out tokens.","type":"string","x-network":true}"#
+        ),
+        "{oauth}"
+    );
     assert_eq!(schema["required"], json!(["endpoint"]));
     assert_eq!(schema["additionalProperties"], false);
 }

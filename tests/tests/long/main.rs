@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use e2e::{Broker, World};
+use e2e::{Answer, Broker, HttpServer, PagedRun, World};
 
 fn numbered(name: &str, count: u64, transforms: &str) -> String {
     format!(
@@ -90,4 +90,56 @@ fn half_a_million_records_from_a_broker_that_cuts_its_responses() {
     let line = format!("run --config {} --cluster {}", config.display(), broker.address());
     let _ = world.host(line.split(' ')).finish(Duration::from_secs(300)).success();
     assert_eq!(consume(&world, &broker, "cut"), (0..500_000).collect::<Vec<_>>());
+}
+
+#[test]
+#[ignore = "takes a minute"]
+fn twenty_kills_in_a_list_of_200_pages() {
+    PagedRun::with_kills(20).check();
+}
+
+/// Runs http-source on a stream until its last record is in the topic; returns the most memory it had.
+fn stream(world: &World, broker: &Broker, section: &str, server: &HttpServer, last: &str) -> u64 {
+    let text = format!(
+        "apiVersion: 0.1.0\nmeta: {{name: long, type: http-source, version: 0.1.0, topic: long}}\n\
+         http:\n  endpoint: {}\n  stream: true\n  interval: 1h\n{section}host: {{on-error: skip}}\n",
+        server.url()
+    );
+    let config = world.file("long.yaml", text);
+    let started = Instant::now();
+    let run = world.host(["run", "--cluster", broker.address(), "--config"]).arg(&config).start();
+    run.wait_for_log("topic ready", Duration::from_secs(30));
+    let tail = format!("consume -T 1 -d long --cluster {}", broker.address());
+    e2e::eventually("the last record", Duration::from_secs(1200), || {
+        std::thread::sleep(Duration::from_millis(500));
+        world.run(&tail).success().out.trim_end() == last
+    });
+    let memory = run.peak_memory().expect("a process has memory");
+    println!("{} bytes in {:?}, peak memory {} MiB", server.sent(), started.elapsed(), memory >> 20);
+    memory
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn two_gigabytes_of_lines_in_little_memory() {
+    let world = World::new();
+    let broker = Broker::start(&world);
+    // 8192 lines of 128 bytes make 1 MiB.
+    let piece = |mib: u64| (mib * 8192..(mib + 1) * 8192).flat_map(|n| format!("{n:0127}\n").into_bytes()).collect();
+    let server = HttpServer::start(move |_| Answer::stream(move || (0..2048).map(piece)));
+    let memory = stream(&world, &broker, "", &server, &format!("{:0127}", 2048 * 8192 - 1));
+    assert!(memory < 300 << 20, "{memory} bytes of memory");
+    assert!(server.sent() > 2 << 30, "{} bytes", server.sent());
+}
+
+#[test]
+#[ignore = "takes a minute"]
+fn five_gigabytes_without_a_delimiter_in_little_memory() {
+    let world = World::new();
+    let broker = Broker::start(&world);
+    let endless = || (0..5120).map(|_| vec![b'x'; 1 << 20]).chain([b"\nlast\n".to_vec()]);
+    let server = HttpServer::start(move |_| Answer::stream(endless));
+    let memory = stream(&world, &broker, "", &server, "last");
+    assert!(memory < 300 << 20, "{memory} bytes of memory");
+    assert!(server.sent() > 5 << 30, "{} bytes", server.sent());
 }

@@ -81,7 +81,7 @@ fn inspect_says_what_the_sandbox_allows() {
     let printed = world.run(&format!("inspect http-source --config {path} --format json")).success().out;
     let inspected: serde_json::Value = serde_json::from_str(&printed).expect("JSON");
     assert_eq!(inspected["sandbox"]["hosts"], serde_json::json!(["example.org:443"]));
-    assert_eq!(inspected["sandbox"]["host_fields"], serde_json::json!(["http.endpoint"]));
+    assert_eq!(inspected["sandbox"]["host_fields"], serde_json::json!(["http.auth.token-url", "http.endpoint"]));
     assert_eq!(inspected["sha256"].as_str().map(str::len), Some(64));
 }
 

@@ -8,7 +8,11 @@ fn answer(status: u16, headers: &[(&str, &[u8])], body: &[u8]) -> Answer {
     for (name, value) in headers {
         fields.append(name, value).expect("a test's header");
     }
-    Answer { head: Head { status, headers: fields, place: "here".to_owned() }, body: body.to_vec() }
+    Answer {
+        head: Head { status, headers: fields, place: "here".to_owned() },
+        body: body.to_vec(),
+        address: String::new(),
+    }
 }
 
 fn record(form: &str, parts: &str, answer: Answer) -> Vec<u8> {

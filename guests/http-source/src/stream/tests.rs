@@ -18,7 +18,8 @@ fn config(more: Value) -> Config {
 fn read(harness: &Harness, reply: Reply, config: &Config, max_records: usize) -> Vec<Result<String, ErrorKind>> {
     harness.reply(reply);
     let response = Request::get(&config.endpoint).expect("an address").send().expect("an answer");
-    let mut stream = Stream::new(response, &config.delimiter, config.max_record.as_len());
+    let body = Body::new(response).expect("a known coding");
+    let mut stream = Stream::new(body, &config.delimiter, config.max_record.as_len());
     let extractor = Extractor::new(config);
     let limit = Limit { max_records, max_bytes: 1 << 20, max_wait: std::time::Duration::ZERO };
     let mut out = Vec::new();

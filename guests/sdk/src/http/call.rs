@@ -156,25 +156,14 @@ fn becomes_get(status: u16, method: &str) -> bool {
 }
 
 /// The same request at another address, as browsers repeat it.
-fn redirected(request: &Outgoing, status: u16, mut url: Url) -> Outgoing {
-    url.set_fragment(None);
-    let credentials = super::take_credentials(&mut url);
-    let mut next = Outgoing { url, ..request.clone() };
+fn redirected(request: &Outgoing, status: u16, url: Url) -> Outgoing {
+    let mut next = request.moved(url);
     if becomes_get(status, &next.method) {
         next.method = "GET".to_owned();
         next.body = Rc::default();
         for name in ["content-type", "content-length", "content-encoding", "content-language"] {
             next.headers.remove(name);
         }
-    }
-    if next.url.origin() != request.url.origin() {
-        for name in ["authorization", "cookie", "proxy-authorization"] {
-            next.headers.remove(name);
-        }
-    }
-    if let Some(credentials) = credentials {
-        // Base64 can stand in any header.
-        let _ = next.headers.set("authorization", credentials.as_bytes());
     }
     next
 }

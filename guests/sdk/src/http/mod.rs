@@ -83,9 +83,33 @@ pub(crate) struct Outgoing {
     pub(crate) method: String,
     pub(crate) url: Url,
     pub(crate) headers: Headers,
+    /// Names of headers that stay with this origin, beside those that always do.
+    pub(crate) private: Vec<String>,
     /// Shared with the exchange that sends it, since a redirect may ask for it again.
     pub(crate) body: Rc<Vec<u8>>,
     pub(crate) timeouts: Timeouts,
+}
+
+impl Outgoing {
+    /// The same at another address, without the credentials of this one if that is at another origin.
+    fn moved(&self, mut url: Url) -> Self {
+        url.set_fragment(None);
+        let credentials = take_credentials(&mut url);
+        let mut next = Self { url, ..self.clone() };
+        if next.url.origin() != self.url.origin() {
+            for name in ["authorization", "cookie", "proxy-authorization"] {
+                next.headers.remove(name);
+            }
+            for name in std::mem::take(&mut next.private) {
+                next.headers.remove(&name);
+            }
+        }
+        if let Some(credentials) = credentials {
+            // Base64 can stand in any header.
+            let _ = next.headers.set("authorization", credentials.as_bytes());
+        }
+        next
+    }
 }
 
 /// The head of an answer.
@@ -128,7 +152,8 @@ impl Request {
         if let Some(credentials) = take_credentials(&mut url) {
             headers.set("authorization", credentials.as_bytes())?;
         }
-        let outgoing = Outgoing { method, url, headers, body: Rc::default(), timeouts: Timeouts::default() };
+        let (private, body) = (Vec::new(), Rc::default());
+        let outgoing = Outgoing { method, url, headers, private, body, timeouts: Timeouts::default() };
         Ok(Self { outgoing, redirects: 10, keep_method: false })
     }
 
@@ -171,6 +196,53 @@ impl Request {
     pub fn without_header(mut self, name: &str) -> Self {
         self.outgoing.headers.remove(name);
         self
+    }
+
+    /// Sets a header that holds a credential: like `authorization` and `cookie` it is not taken along to
+    /// another origin.
+    ///
+    /// # Errors
+    /// As [`Request::header`].
+    pub fn private_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self> {
+        self.outgoing.headers.set(name, value.as_ref())?;
+        self.outgoing.private.push(name.to_ascii_lowercase());
+        Ok(self)
+    }
+
+    /// The same request at another address, which may be relative to this one. As with a redirect, credentials
+    /// are not taken along to another origin.
+    ///
+    /// ```
+    /// use connector_sdk::http::Request;
+    /// let first = Request::get("https://a.example/list?size=10")?;
+    /// assert_eq!(first.at("?page=2")?.url(), "https://a.example/list?page=2");
+    /// # Ok::<(), connector_sdk::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Kind `config` when it is no `http` or `https` address.
+    pub fn at(&self, address: &str) -> Result<Self> {
+        let joined = self.outgoing.url.join(address);
+        let url = parse_address(joined.as_ref().map_or(address, Url::as_str))?;
+        Ok(Self { outgoing: self.outgoing.moved(url), ..*self })
+    }
+
+    /// The address, without credentials, but with the query, which may hold some.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        self.outgoing.url.as_str()
+    }
+
+    /// The fields.
+    #[must_use]
+    pub fn headers(&self) -> &Headers {
+        &self.outgoing.headers
+    }
+
+    /// Whether it goes to the same scheme, host and port as another one.
+    #[must_use]
+    pub fn same_origin(&self, other: &Self) -> bool {
+        self.outgoing.url.origin() == other.outgoing.url.origin()
     }
 
     /// Sets the body.

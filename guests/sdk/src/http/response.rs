@@ -78,6 +78,11 @@ impl Response {
         self.received
     }
 
+    /// The answer turned out to have no end, such as a stream of events: [`Timeouts::total`] no longer holds.
+    pub fn endless(&mut self) {
+        self.deadline = None;
+    }
+
     /// Makes an error of every status but 2xx: 401, 403 and 407 are `auth`; 429, and 503 with a
     /// `Retry-After`, `throttled`; 408, 421, 425 and all other 5xx `unreachable`; the rest `config`.
     ///

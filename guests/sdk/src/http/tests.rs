@@ -74,11 +74,29 @@ fn credentials_stay_with_their_origin() {
     harness.reply(Reply::new(307, "").header("Location", "http://b.example/third"));
     harness.reply(Reply::ok(""));
     let request = get("http://a.example/").header("Authorization", "Bearer x").expect("fine");
-    request.header("X-Other", "y").expect("fine").send().expect("an answer");
+    let request = request.header("X-Other", "y").expect("fine").private_header("X-Key", "z").expect("fine");
+    request.clone().send().expect("an answer");
     let sent = harness.requests();
-    assert_eq!(sent[1].header("authorization"), Some("Bearer x"));
-    assert_eq!(sent[2].header("authorization"), None);
+    assert_eq!((sent[1].header("authorization"), sent[1].header("x-key")), (Some("Bearer x"), Some("z")));
+    assert_eq!((sent[2].header("authorization"), sent[2].header("x-key")), (None, None));
     assert_eq!(sent[2].header("x-other"), Some("y"));
+
+    for (address, key) in [("second", Some("z")), ("http://a.example:80/", Some("z")), ("//b.example/", None)] {
+        let moved = request.at(address).expect("an address");
+        assert_eq!(moved.outgoing.headers.get_str("x-key"), key, "{address}");
+        assert_eq!(moved.same_origin(&request), key.is_some(), "{address}");
+    }
+    assert_eq!(request.at("ftp://a.example/").expect_err("not HTTP").kind(), ErrorKind::Config);
+}
+
+#[test]
+fn an_endless_answer_outlives_the_time_for_everything() {
+    let harness = Harness::install();
+    harness.reply(Reply::ok("a").piece_after(Duration::from_secs(100), "b"));
+    let mut response = get("http://a.example/").send().expect("an answer");
+    response.endless();
+    let hour = time::now() + Duration::from_secs(3600);
+    assert_eq!(response.collect(10, hour).expect("no failure").as_deref(), Some(&b"ab"[..]));
 }
 
 #[test]

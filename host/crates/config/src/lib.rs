@@ -61,7 +61,8 @@ pub use reference::reference_markdown;
 pub use secrets::Secrets;
 pub use section::Section;
 pub use settings::{
-    BatchSettings, HostSettings, OnError, RateLimit, Retry, SandboxSettings, StateSettings, StateStore, TlsSettings,
+    BatchSettings, HostSettings, OnError, Proxy, RateLimit, Retry, SandboxSettings, StateSettings, StateStore,
+    TlsSettings,
 };
 pub use topic::{Deduplication, PartitionMap, TopicSettings};
 pub use transforms::{Lookback, TransformStep};

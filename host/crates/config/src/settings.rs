@@ -10,6 +10,7 @@ use crate::fields::{Field, Unknown};
 use crate::network::NetworkTarget;
 use crate::units::format_duration;
 pub(crate) use keys::{BATCH, HOST, RATE_LIMIT, RETRY, SANDBOX, STATE, TLS};
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -132,12 +133,38 @@ pub struct SandboxSettings {
     pub call_timeout: Duration,
     /// Hosts that it may reach besides those that its section names.
     pub allow: Vec<NetworkTarget>,
+    /// How its HTTP requests leave this machine.
+    pub proxy: Proxy,
+}
+
+/// How HTTP requests leave this machine.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub enum Proxy {
+    /// As `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` say.
+    #[default]
+    Environment,
+    /// Straight to their hosts.
+    Direct,
+    /// All of them through the proxy at this address, which may hold a user and a password.
+    At(String),
+}
+
+/// Without the address: it may hold a password.
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Environment => "Environment",
+            Self::Direct => "Direct",
+            Self::At(_) => "At(..)",
+        })
+    }
 }
 
 impl Default for SandboxSettings {
     fn default() -> Self {
         // Python and JavaScript guests need 30 to 100 MiB to begin with.
-        Self { memory: 256 << 20, call_timeout: Duration::from_secs(30), allow: Vec::new() }
+        let (memory, call_timeout) = (256 << 20, Duration::from_secs(30));
+        Self { memory, call_timeout, allow: Vec::new(), proxy: Proxy::Environment }
     }
 }
 
@@ -155,8 +182,8 @@ pub struct TlsSettings {
 }
 
 /// Without the texts: one of them may be a key.
-impl std::fmt::Debug for TlsSettings {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for TlsSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsSettings")
             .field("ca", &self.ca.is_some())
             .field("certificate", &self.certificate.is_some())
@@ -297,6 +324,26 @@ fn read_sandbox(field: &Field<'_>, sandbox: &mut SandboxSettings, report: &mut R
             Err(problem) => item.wrong("a host, `host:port` or a URL", Some(&problem), report),
         }
     }
+    if let Some((field, text)) = fields.get("proxy").and_then(|field| field.name(report).map(|text| (field, text))) {
+        match read_proxy(&text) {
+            Some(proxy) => sandbox.proxy = proxy,
+            None => {
+                field.wrong(
+                    "`none`, or the address of an HTTP proxy such as `http://proxy.example:3128`",
+                    None,
+                    report,
+                );
+            }
+        }
+    }
+}
+
+fn read_proxy(text: &str) -> Option<Proxy> {
+    if text == "none" {
+        return Some(Proxy::Direct);
+    }
+    let url = url::Url::parse(text).ok()?;
+    (matches!(url.scheme(), "http" | "https") && url.has_host()).then(|| Proxy::At(text.to_owned()))
 }
 
 /// A duration longer than nothing.

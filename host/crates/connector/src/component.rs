@@ -10,8 +10,8 @@ use crate::bindings::{dataset_in, sink, source, spec_in, steps_in, transform};
 use crate::engine::Shared;
 use crate::error::GuestError;
 use crate::instance::Instance;
+use crate::outlet::{OutletOptions, OwnOutlet};
 use crate::state::State;
-use crate::tls::{Outlet, OwnTls, TlsOptions};
 use crate::{Error, Kind, Sandbox, TransformStage, contract};
 
 /// What a connector says of itself.
@@ -105,12 +105,12 @@ impl Component {
         Ok(Self { parts: Arc::new(parts) })
     }
 
-    /// TLS with a connector's own settings, for [`Sandbox::tls`].
+    /// Ways out with a connector's own settings, for [`Sandbox::outlet`].
     ///
     /// # Errors
     /// [`Error::Tls`] when they can't work: no certificate in the text, a key that does not fit.
-    pub fn own_tls(&self, options: &TlsOptions) -> Result<OwnTls, Error> {
-        Ok(OwnTls(Arc::new(Outlet::new(self.parts.shared.outlet.tls.with(options)?))))
+    pub fn own_outlet(&self, options: &OutletOptions) -> Result<OwnOutlet, Error> {
+        self.parts.shared.outlet.with(options)
     }
 
     /// What it is.

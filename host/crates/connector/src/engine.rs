@@ -10,8 +10,9 @@ use wasmtime::component::Linker;
 use wasmtime::{Config, EngineWeak};
 
 use crate::cache::Cache;
+use crate::outlet::{Outlet, Proxy};
 use crate::state::{self, State};
-use crate::tls::{Outlet, Tls};
+use crate::tls::Tls;
 use crate::{Component, Error, contract};
 
 /// How often a running guest is looked at. Guests give the thread back this often, and deadlines are kept
@@ -64,7 +65,9 @@ impl Engine {
             .name("host-epochs".to_owned())
             .spawn(move || tick(&ticking))
             .map_err(Error::setup)?;
-        Ok(Self { shared: Arc::new(Shared { engine, linker, outlet: Arc::new(Outlet::new(tls)), cache }) })
+        Ok(Self {
+            shared: Arc::new(Shared { engine, linker, outlet: Arc::new(Outlet::new(tls, Proxy::Environment)), cache }),
+        })
     }
 
     /// Loads a component from a file, compiling it if that was not done before.

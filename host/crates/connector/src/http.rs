@@ -1,9 +1,11 @@
 //! `wasi:http` on one pooled client.
 //!
 //! All instances of an [`Engine`](crate::Engine) share one `reqwest` client, and with it its open
-//! connections, HTTP/2, the system's proxies and the TLS roots. Redirects are not followed here: the guest
-//! sees them, and whatever it asks for next is checked like any other request. Behind a proxy the name is
-//! checked as ever, but it is the proxy that looks up the address.
+//! connections, HTTP/2, the proxy and the TLS roots. Redirects are not followed here: the guest
+//! sees them, and whatever it asks for next is checked like any other request. Behind a proxy the name (or
+//! the literal address) and the port are checked as ever, before the proxy hears of the request; but it is the
+//! proxy that looks up a name's address, so that what a listed name leads to is for the proxy to police. The
+//! proxy itself need not be listed: guests can't choose it, and reach nothing through it that is not.
 //!
 //! Bodies stream both ways; a guest that reads slowly slows the server down, it does not fill the host's
 //! memory.
@@ -23,6 +25,7 @@ use wasmtime_wasi_http::{Error as HttpError, RequestOptions, WasiBody, WasiHttpH
 
 use crate::events::{GuestLog, Level};
 use crate::network::{Network, host_of};
+use crate::outlet::Proxy;
 use crate::tls::Tls;
 
 /// How long a connection may take (name lookup, TCP, TLS) when the guest does not say.
@@ -43,12 +46,13 @@ const IDLE_CONNECTIONS: usize = 32;
 /// The client, made at the first request.
 pub(crate) struct Client {
     tls: Arc<Tls>,
+    proxy: Proxy,
     client: OnceLock<Result<reqwest::Client, String>>,
 }
 
 impl Client {
-    pub(crate) fn new(tls: Arc<Tls>) -> Self {
-        Self { tls, client: OnceLock::new() }
+    pub(crate) fn new(tls: Arc<Tls>, proxy: Proxy) -> Self {
+        Self { tls, proxy, client: OnceLock::new() }
     }
 
     fn get(&self) -> Result<reqwest::Client, HttpError> {
@@ -58,7 +62,16 @@ impl Client {
     fn build(&self) -> Result<reqwest::Client, String> {
         let mut tls = (*self.tls.config()?).clone();
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        reqwest::Client::builder()
+        let builder = match &self.proxy {
+            Proxy::Environment => reqwest::Client::builder(),
+            Proxy::Direct => reqwest::Client::builder().no_proxy(),
+            Proxy::At(url) => {
+                // The address stays out of the message: it may hold a password.
+                let proxy = reqwest::Proxy::all(url).map_err(|_| "the proxy's address can't be used".to_owned())?;
+                reqwest::Client::builder().proxy(proxy)
+            }
+        };
+        builder
             .tls_backend_preconfigured(tls)
             .dns_resolver(connect::Resolver)
             .connector_layer(connect::TimeoutLayer)

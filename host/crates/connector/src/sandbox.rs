@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::events::{GuestEvents, TracingEvents};
 use crate::network::{Activity, Authority};
-use crate::tls::OwnTls;
+use crate::outlet::OwnOutlet;
 
 /// The default of [`Sandbox::memory`]: a Python guest starts at 40 MiB and a batch is a few MiB.
 pub const DEFAULT_MEMORY: u64 = 256 * 1024 * 1024;
@@ -23,8 +23,8 @@ pub struct Sandbox {
     pub call_timeout: Duration,
     /// The hosts that the configuration names. Nothing else can be reached.
     pub network: Vec<Authority>,
-    /// Authorities and a client certificate of the connector's own; the engine's authorities when absent.
-    pub tls: Option<OwnTls>,
+    /// Authorities, a client certificate and a proxy of the connector's own; the engine's when absent.
+    pub outlet: Option<OwnOutlet>,
     /// Where messages and numbers go.
     pub events: Arc<dyn GuestEvents>,
     /// Values that must not be seen: taken out of every message and error.
@@ -40,7 +40,7 @@ impl Default for Sandbox {
             memory: DEFAULT_MEMORY,
             call_timeout: DEFAULT_CALL_TIMEOUT,
             network: Vec::new(),
-            tls: None,
+            outlet: None,
             events: Arc::new(TracingEvents),
             redact: Vec::new(),
             activity: Arc::default(),
@@ -55,7 +55,7 @@ impl fmt::Debug for Sandbox {
             .field("memory", &self.memory)
             .field("call_timeout", &self.call_timeout)
             .field("network", &self.network)
-            .field("tls", &self.tls)
+            .field("outlet", &self.outlet)
             .finish_non_exhaustive()
     }
 }

@@ -82,7 +82,7 @@ impl State {
             })
             .max_random_size(RANDOM_BYTES)
             .build();
-        let outlet = sandbox.tls.as_ref().map_or(&shared.outlet, |own| &own.0);
+        let outlet = sandbox.outlet.as_ref().map_or(&shared.outlet, |own| &own.0);
         let hooks = Hooks {
             client: outlet.client.clone(),
             network: network.clone(),

@@ -4,7 +4,7 @@
 //! container) gets Mozilla's, as compiled in. The configuration is made at the first use, since reading the
 //! system's store costs some milliseconds that a connector without TLS need not pay.
 //!
-//! A connector may have authorities and a client certificate of its own ([`OwnTls`]). They stay out here: the
+//! A connector may have authorities and a client certificate of its own ([`TlsOptions`]). They stay out here: the
 //! guest sees the plain side of its connections, and never a key.
 
 use std::path::{Path, PathBuf};
@@ -17,7 +17,6 @@ use tokio_rustls::TlsConnector;
 use wasmtime_wasi_tls::{TlsProvider, TlsStream, TlsTransport};
 
 use crate::Error;
-use crate::http::Client;
 
 /// A connector's own TLS settings, each the text of a PEM file.
 #[derive(Clone, Default)]
@@ -28,30 +27,6 @@ pub struct TlsOptions {
     pub certificate: Option<Vec<u8>>,
     /// The client certificate's private key.
     pub key: Option<Vec<u8>>,
-}
-
-/// TLS with a connector's own authorities or client certificate, for everything that the connector does. Cheap
-/// to clone; made by [`Component::own_tls`](crate::Component::own_tls).
-#[derive(Clone)]
-pub struct OwnTls(pub(crate) Arc<Outlet>);
-
-impl std::fmt::Debug for OwnTls {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("OwnTls")
-    }
-}
-
-/// The ways out that speak TLS: sockets and HTTP.
-pub(crate) struct Outlet {
-    pub(crate) tls: Arc<Tls>,
-    pub(crate) client: Arc<Client>,
-}
-
-impl Outlet {
-    pub(crate) fn new(tls: Tls) -> Self {
-        let tls = Arc::new(tls);
-        Self { client: Arc::new(Client::new(tls.clone())), tls }
-    }
 }
 
 /// The way to a TLS configuration.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use host_batch::Batch;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -146,6 +146,7 @@ impl SourceRun {
         shaper.restore(&saved.stages)?;
         let (to_stages, chunks) = mpsc::channel::<Chunk>(QUEUE);
         let (to_writer, shaped) = mpsc::channel::<Work>(QUEUE);
+        let hurry = Arc::<Notify>::default();
         let (durable_tx, durable) = watch::channel(Durable { cursor: saved.cursor.clone(), ..Durable::default() });
 
         let reader = reader::Reader {
@@ -157,6 +158,7 @@ impl SourceRun {
             durable,
             last_place: 0,
             committed: Vec::new(),
+            hurry: Arc::clone(&hurry),
         };
         let writer = writer::Writer {
             output,
@@ -166,6 +168,7 @@ impl SourceRun {
             progress: Arc::clone(&progress),
             shaped,
             durable: durable_tx,
+            hurry,
         };
         // Whoever drops this run drops the writer with it: nobody may write behind the back of the next one.
         let writer = AbortOnDropHandle::new(tokio::spawn(writer.run()));

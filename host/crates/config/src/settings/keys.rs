@@ -192,6 +192,14 @@ pub(crate) const SANDBOX: Group = Group {
             about: "Hosts that it may reach besides those that its section names, such as the targets of redirects. Without a port: any port.",
             example: "[\"cdn.example.com:443\"]",
         },
+        Key {
+            name: "proxy",
+            aliases: &[],
+            kind: "URL or `none`",
+            default: || "what `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` say".to_owned(),
+            about: "The proxy that all its HTTP requests go through; `none`: straight to their hosts. Which hosts it may reach stays as it is, but behind a proxy it is the proxy that looks up their addresses.",
+            example: "http://proxy.example:3128",
+        },
     ],
     without_effect: &[],
 };

@@ -3,7 +3,7 @@
 use super::{load, load_with, refused, warnings};
 use crate::fields::{Fields, Unknown};
 use crate::reference::GROUPS;
-use crate::{HostSettings, OnError, StateStore, reference_markdown};
+use crate::{HostSettings, OnError, Proxy, StateStore, reference_markdown};
 use std::time::Duration;
 
 const HEAD: &str = "meta: {name: n, type: t, topic: t}\n";
@@ -20,6 +20,7 @@ fn every_setting() {
     memory: 512 MiB
     call-timeout: 1m
     allow: [cdn.example.com, 'https://x.example', '10.0.0.1:8080']
+    proxy: http://user:pass@proxy.example:3128
   rate-limit: {{records-per-second: 10, bytes-per-second: 1 MB}}
   state: {{store: cluster, directory: /tmp/x}}
   grace-period: 5s
@@ -34,6 +35,8 @@ fn every_setting() {
     assert_eq!((host.sandbox.memory, host.sandbox.call_timeout), (512 << 20, seconds(60)));
     let allowed: Vec<String> = host.sandbox.allow.iter().map(ToString::to_string).collect();
     assert_eq!(allowed, ["cdn.example.com", "x.example:443", "10.0.0.1:8080"]);
+    assert_eq!(host.sandbox.proxy, Proxy::At("http://user:pass@proxy.example:3128".to_owned()));
+    assert!(!format!("{host:?}").contains("pass"));
     assert_eq!((host.rate_limit.records_per_second, host.rate_limit.bytes_per_second), (Some(10), Some(1_000_000)));
     assert_eq!(host.state.store, StateStore::Cluster);
     assert_eq!(host.state.directory.as_deref(), Some("/tmp/x".as_ref()));
@@ -70,6 +73,12 @@ fn unknown_and_impossible_settings_are_errors() {
         refused(&format!("{HEAD}host:\n  retry: {{initial: 10s, max-delay: 5s}}\n")),
         "c.yaml:3:36: `host.retry.max-delay` is `5s`, expected at least `initial`, 10s"
     );
+    for wrong in ["socks5://proxy.example", "proxy.example:3128", "no", "http://"] {
+        let refusal = refused(&format!("{HEAD}host: {{sandbox: {{proxy: '{wrong}'}}}}\n"));
+        assert!(refusal.contains("expected `none`, or the address of an HTTP proxy"), "{wrong}: {refusal}");
+    }
+    let direct = load(&format!("{HEAD}host: {{sandbox: {{proxy: none}}}}\n"));
+    assert_eq!(direct.host.sandbox.proxy, Proxy::Direct);
 }
 
 #[test]

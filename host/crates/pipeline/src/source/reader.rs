@@ -2,10 +2,10 @@
 //! durable.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::error::SendError;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -35,6 +35,8 @@ pub(super) struct Reader {
     pub(super) last_place: u64,
     /// The cursor that the present reading was last told of, or began behind.
     pub(super) committed: Vec<u8>,
+    /// Tells the writer that it waits for more in vain.
+    pub(super) hurry: Arc<Notify>,
 }
 
 /// What one reading of the source came to.
@@ -91,6 +93,10 @@ impl Reader {
             if self.stop.is_cancelled() {
                 return Ok(Ended::Asked);
             }
+            if self.durable.has_changed().is_err() {
+                // The writer failed: a source without records would never find the queue closed.
+                return Ok(Ended::Closed);
+            }
             if let Err(fault) = self.pass_on_durable(source).await {
                 return Ok(Ended::Broken(fault));
             }
@@ -120,12 +126,19 @@ impl Reader {
                 }
                 continue;
             }
-            let limit = self.limit(self.durable.borrow().sequence < *sequence);
+            let busy = self.durable.borrow().sequence < *sequence;
+            let limit = self.limit(busy);
+            let started = Instant::now();
             match source.read(limit).await {
                 Ok(read) => {
                     backoff.reset();
                     self.progress.set_waiting(None);
                     let end = read.end;
+                    let nothing = read.batch.is_empty() && read.cursor.is_empty() && !end;
+                    if nothing && self.is_awaited() && started.elapsed() < limit.max_wait / 2 {
+                        self.hurry_up(limit.max_wait).await;
+                        continue;
+                    }
                     if self.forward(read, sequence).await.is_err() {
                         return Ok(Ended::Closed);
                     }
@@ -159,6 +172,22 @@ impl Reader {
             None => (max_records, max_bytes),
         };
         Limit { max_records, max_bytes, max_wait: if busy { BUSY_WAIT } else { IDLE_WAIT } }
+    }
+
+    /// Whether a place that the source has returned is not kept yet.
+    fn is_awaited(&self) -> bool {
+        self.durable.borrow().kept < self.last_place
+    }
+
+    /// The source returned nothing although it might have waited: it holds back until what it returned before is
+    /// durable. So the writer need not wait for more, and there is no use in asking again before.
+    async fn hurry_up(&mut self, at_most: Duration) {
+        self.hurry.notify_one();
+        tokio::select! {
+            _ = self.durable.changed() => {}
+            () = self.stop.cancelled() => {}
+            () = tokio::time::sleep(at_most) => {}
+        }
     }
 
     /// Hands a read on to the stages. A read without records still carries its cursor.
@@ -251,6 +280,8 @@ impl Reader {
         sequence: u64,
         stopped: Stopped,
     ) -> Result<Stopped, PipelineError> {
+        // Nothing more comes: the parts behind need not wait for it.
+        self.to_stages = mpsc::channel(1).0;
         if self.drained(sequence).await
             && let Err(fault) = self.pass_on_durable(source.as_mut()).await
         {

@@ -36,17 +36,27 @@ struct Counting {
     step: u64,
     /// At the read that would start at this position: this fault, once.
     faults: Arc<Mutex<Vec<(u64, FaultKind)>>>,
+    /// Whether each read waits for the one before it to be committed.
+    holds_back: bool,
+    committed: u64,
 }
 
-struct OpenCounting(Arc<World>, u64, u64, Arc<Mutex<Vec<(u64, FaultKind)>>>);
+struct OpenCounting {
+    world: Arc<World>,
+    count: u64,
+    step: u64,
+    faults: Arc<Mutex<Vec<(u64, FaultKind)>>>,
+    holds_back: bool,
+}
 
 #[async_trait]
 impl OpenSource for OpenCounting {
     async fn open(&mut self, cursor: Option<&[u8]>) -> Result<Box<dyn Source>, Fault> {
-        self.0.opens.fetch_add(1, Ordering::SeqCst);
+        self.world.opens.fetch_add(1, Ordering::SeqCst);
         let position = cursor.map_or(0, number);
-        let (count, step) = (self.1, self.2);
-        Ok(Box::new(Counting { world: self.0.clone(), position, count, step, faults: self.3.clone() }))
+        let Self { ref world, count, step, ref faults, holds_back } = *self;
+        let (world, faults) = (world.clone(), faults.clone());
+        Ok(Box::new(Counting { world, position, count, step, faults, holds_back, committed: position }))
     }
 }
 
@@ -55,6 +65,9 @@ impl Source for Counting {
     async fn read(&mut self, limit: Limit) -> Result<Read, Fault> {
         if limit.max_records == 0 {
             self.world.served.fetch_add(1, Ordering::SeqCst);
+            return Ok(Read::default());
+        }
+        if self.holds_back && self.committed < self.position {
             return Ok(Read::default());
         }
         let mut faults = self.faults.lock().expect("lock");
@@ -74,6 +87,7 @@ impl Source for Counting {
         let stored = self.world.cursor.lock().expect("lock").unwrap_or(0);
         assert!(stored >= cursor, "commit of {cursor} before it was durable ({stored})");
         self.world.commits.lock().expect("lock").push(cursor);
+        self.committed = cursor;
         Ok(())
     }
 }
@@ -156,6 +170,8 @@ struct Case {
     delay: Duration,
     retry: RetryPolicy,
     max_bytes: u32,
+    linger: Duration,
+    holds_back: bool,
 }
 
 impl Default for Case {
@@ -171,6 +187,8 @@ impl Default for Case {
             delay: Duration::ZERO,
             retry,
             max_bytes: 1 << 20,
+            linger: Duration::ZERO,
+            holds_back: false,
         }
     }
 }
@@ -184,7 +202,13 @@ impl Case {
         }
         let faults = Arc::new(Mutex::new(self.faults));
         SourceRun {
-            source: Box::new(OpenCounting(world.clone(), self.count, self.step, faults)),
+            source: Box::new(OpenCounting {
+                world: world.clone(),
+                count: self.count,
+                step: self.step,
+                faults,
+                holds_back: self.holds_back,
+            }),
             stages: Box::new(Refusing(self.refuse)),
             exchange: Exchange::default(),
             output: Box::new(Topic(world.clone(), self.delay)),
@@ -195,6 +219,7 @@ impl Case {
                 on_error: self.on_error,
                 retry: self.retry,
                 max_bytes: self.max_bytes,
+                linger: self.linger,
                 ..Settings::default()
             },
             progress: Arc::default(),
@@ -375,4 +400,24 @@ async fn a_stop_commits_what_became_durable_just_before_it() {
     assert_eq!(run.run().await.expect("stops"), Stopped::Asked);
     assert_eq!(*world.commits.lock().expect("lock"), [1]);
     assert_eq!(world.served.load(Ordering::SeqCst), 1, "and the source is closed");
+}
+
+#[tokio::test]
+async fn a_source_that_holds_back_does_not_wait_for_the_linger_time() {
+    let started = std::time::Instant::now();
+    let case = Case { holds_back: true, linger: Duration::from_secs(10), ..Case::default() };
+    let (world, ended) = case.run().await;
+    assert_eq!(ended.expect("no failure"), Stopped::End);
+    assert_eq!(topic(&world), (0..100).collect::<Vec<_>>());
+    assert_eq!(world.commits.lock().expect("lock").len(), 15, "one commit a read");
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_source_that_holds_back_hears_of_a_failure_behind_it() {
+    let case = Case { holds_back: true, refuse: |n| n == 20, ..Case::default() };
+    let run = tokio::time::timeout(Duration::from_secs(10), case.run());
+    let (world, ended) = run.await.expect("it ends");
+    assert!(matches!(ended, Err(PipelineError::Refused { .. })), "{ended:?}");
+    assert_eq!(topic(&world), (0..20).collect::<Vec<_>>());
 }

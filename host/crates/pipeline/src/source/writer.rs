@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use host_batch::Batch;
-use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::{Instant, sleep_until};
 
 use super::{Durable, OnError, Settings, Work, now_ms};
 use crate::dead_letter::Position;
@@ -21,6 +21,8 @@ pub(super) struct Writer {
     pub(super) progress: Arc<Progress>,
     pub(super) shaped: mpsc::Receiver<Work>,
     pub(super) durable: watch::Sender<Durable>,
+    /// The source gives nothing more until this is durable.
+    pub(super) hurry: Arc<Notify>,
 }
 
 /// Several batches joined into one delivery.
@@ -45,8 +47,9 @@ impl Writer {
         Ok(())
     }
 
-    /// Joins what is waiting, or comes within the linger time, up to the batch size. The first batch is not
-    /// copied, so the common case of one batch at a time costs nothing.
+    /// Joins what is waiting, or comes within the linger time, up to the batch size; a source that holds back
+    /// until this is durable ends the time. The first batch is not copied, so the common case of one batch at a
+    /// time costs nothing.
     async fn merge(&mut self, first: Work) -> Delivery {
         let mut delivery = Delivery::default();
         self.add(&mut delivery, first);
@@ -56,9 +59,14 @@ impl Writer {
                 Ok(next) => next,
                 Err(mpsc::error::TryRecvError::Disconnected) => break,
                 Err(mpsc::error::TryRecvError::Empty) if self.settings.linger.is_zero() => break,
-                Err(mpsc::error::TryRecvError::Empty) => match timeout_at(deadline, self.shaped.recv()).await {
-                    Ok(Some(next)) => next,
-                    Ok(None) | Err(_) => break,
+                Err(mpsc::error::TryRecvError::Empty) => tokio::select! {
+                    biased;
+                    next = self.shaped.recv() => match next {
+                        Some(next) => next,
+                        None => break,
+                    },
+                    () = self.hurry.notified() => break,
+                    () = sleep_until(deadline) => break,
                 },
             };
             self.add(&mut delivery, next);
