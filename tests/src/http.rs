@@ -1,6 +1,6 @@
-//! A real HTTP server on loopback whose every answer a test decides: keep-alive, chunked, slow, cut off, TLS.
+//! A real HTTP server on loopback whose every answer a test decides: keep-alive, chunked, slow, cut off, none at
+//! all, TLS.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,6 +28,27 @@ pub struct Answer {
     chunk: Option<usize>,
     delay: Duration,
     cut_after: Option<usize>,
+    none: bool,
+}
+
+/// A request as a server got it.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// The method, as in `POST`.
+    pub method: String,
+    /// Path and query.
+    pub path: String,
+    /// The body.
+    pub body: Vec<u8>,
+    headers: http::HeaderMap,
+}
+
+impl Received {
+    /// The first value of a field, when it is text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
 }
 
 impl Answer {
@@ -41,7 +62,14 @@ impl Answer {
     #[must_use]
     pub fn status(status: u16, body: impl Into<Vec<u8>>) -> Self {
         let body = body.into();
-        Self { status, headers: Vec::new(), body, chunk: None, delay: Duration::ZERO, cut_after: None }
+        let (chunk, cut_after) = (None, None);
+        Self { status, headers: Vec::new(), body, chunk, delay: Duration::ZERO, cut_after, none: false }
+    }
+
+    /// No answer: the connection is closed.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { none: true, ..Self::ok("") }
     }
 
     /// Adds a header.
@@ -99,7 +127,25 @@ impl HttpServer {
     /// When there is no free port.
     #[must_use]
     pub fn start(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Self {
-        Self::serve(answer, None)
+        Self::receive(move |request| answer(&request.path))
+    }
+
+    /// Starts a server that answers what `answer` says to each request.
+    ///
+    /// # Panics
+    /// When there is no free port.
+    #[must_use]
+    pub fn receive(answer: impl Fn(&Received) -> Answer + Send + Sync + 'static) -> Self {
+        Self::receive_at("127.0.0.1:0", answer)
+    }
+
+    /// Starts a server at this address, as one that comes back.
+    ///
+    /// # Panics
+    /// When the address is taken.
+    #[must_use]
+    pub fn receive_at(address: &str, answer: impl Fn(&Received) -> Answer + Send + Sync + 'static) -> Self {
+        Self::serve(address, answer, None)
     }
 
     /// The same behind TLS, for the name `localhost`, with a certificate authority of its own.
@@ -109,16 +155,20 @@ impl HttpServer {
     #[must_use]
     pub fn start_tls(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> (Self, TlsFiles) {
         let (acceptor, files) = certificates();
-        (Self::serve(answer, Some(acceptor)), files)
+        (Self::serve("127.0.0.1:0", move |request| answer(&request.path), Some(acceptor)), files)
     }
 
-    fn serve(answer: impl Fn(&str) -> Answer + Send + Sync + 'static, tls: Option<TlsAcceptor>) -> Self {
+    fn serve(
+        address: &str,
+        answer: impl Fn(&Received) -> Answer + Send + Sync + 'static,
+        tls: Option<TlsAcceptor>,
+    ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .expect("a runtime for the server");
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
+        let listener = runtime.block_on(TcpListener::bind(address)).expect("a free port");
         let address = listener.local_addr().expect("its address");
         let scheme = if tls.is_some() { "https" } else { "http" };
         let (requests, connections) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
@@ -166,16 +216,25 @@ impl HttpServer {
 async fn connection<S, F>(stream: S, answer: Arc<F>, counted: Arc<AtomicU64>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    F: Fn(&str) -> Answer + Send + Sync + 'static,
+    F: Fn(&Received) -> Answer + Send + Sync + 'static,
 {
     let service = service_fn(move |request: Request<Incoming>| {
         counted.fetch_add(1, Ordering::SeqCst);
-        let path = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
-        let answer = answer(&path);
-        async move { Ok::<_, Infallible>(respond(answer).await) }
+        let answer = Arc::clone(&answer);
+        async move {
+            let answer = answer(&received(request).await?);
+            if answer.none { Err(std::io::Error::other("no answer, on purpose")) } else { Ok(respond(answer).await) }
+        }
     });
     // A client that goes away, or an answer cut off on purpose, ends the connection with an error.
     let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+}
+
+async fn received(request: Request<Incoming>) -> std::io::Result<Received> {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).to_owned();
+    let body = body.collect().await.map_err(std::io::Error::other)?.to_bytes().to_vec();
+    Ok(Received { method: parts.method.to_string(), path, body, headers: parts.headers })
 }
 
 async fn respond(answer: Answer) -> Response<Body> {

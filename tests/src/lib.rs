@@ -3,15 +3,17 @@
 //! The binary under test is the one beside the test's own executable, built by `just test` before. With
 //! `HOST_TEST_CLUSTER=ADDR` the tests that need a cluster use that one instead of a broker of their own.
 
+mod arrivals;
 mod cluster;
 mod host;
 mod http;
 mod mqtt;
 mod tls;
 
+pub use arrivals::{Arrivals, Dice, kill_a_sink};
 pub use cluster::Broker;
 pub use host::{Finished, Host, Running, World, numbers, target_directory};
-pub use http::{Answer, HttpServer, TlsFiles};
+pub use http::{Answer, HttpServer, Received, TlsFiles};
 pub use mqtt::{Cutter, Mosquitto, Publisher, free_port};
 pub use tls::Certificates;
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use e2e::{Broker, World};
+use e2e::{Broker, World, kill_a_sink};
 
 fn numbered(name: &str, count: u64, transforms: &str) -> String {
     format!(
@@ -90,4 +90,10 @@ fn half_a_million_records_from_a_broker_that_cuts_its_responses() {
     let line = format!("run --config {} --cluster {}", config.display(), broker.address());
     let _ = world.host(line.split(' ')).finish(Duration::from_secs(300)).success();
     assert_eq!(consume(&world, &broker, "cut"), (0..500_000).collect::<Vec<_>>());
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn fifty_kills_of_a_sink_in_a_hundred_thousand_records() {
+    kill_a_sink(100_000, 50);
 }

@@ -3,6 +3,7 @@
 mod broker;
 mod command_line;
 mod delivery;
+mod http_sink;
 mod http_source;
 mod mqtt;
 mod sinks;
