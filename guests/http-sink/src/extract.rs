@@ -7,11 +7,10 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use connector_sdk::template::{Context, Place, Template, keeps_its_path};
 use connector_sdk::{Delivery, Error, Failure, Result};
 
 use crate::config::{Config, Form};
-use crate::escape::{Place, keeps_its_path};
-use crate::template::{Context, Template};
 
 /// The longest address and the longest header value that a record may make. Servers take much less; the
 /// client below takes no more than 64 KiB of an address, and would call it the configuration's fault.

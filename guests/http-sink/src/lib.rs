@@ -1,6 +1,6 @@
 //! Sends records to an HTTP endpoint.
 //!
-//! Two stages, as everywhere: [`extract`] makes of each record what is to be sent ([`template`], [`escape`]),
+//! Two stages, as everywhere: [`extract`] makes of each record what is to be sent,
 //! [`request`] puts that into requests ([`sign`]), and [`protocol`] sends them and judges the answers.
 //!
 //! **What is promised.** A record counts as delivered when the endpoint has answered the request that carried
@@ -10,12 +10,10 @@
 //! side tell.
 
 mod config;
-mod escape;
 mod extract;
 mod protocol;
 mod request;
 mod sign;
-mod template;
 
 use std::time::Duration;
 

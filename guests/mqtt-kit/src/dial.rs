@@ -253,9 +253,7 @@ impl Dialer {
         let Step::Answer(mut link) = std::mem::replace(&mut opening.step, Step::Over) else {
             return Err(Error::internal("a login was answered before it was sent"));
         };
-        if let Some(seconds) = limits.keep_alive {
-            link.set_keep_alive(Duration::from_secs(seconds.into()));
-        }
+        link.set_limits(&limits);
         let version = match self.version {
             Version::V3 => "3.1.1",
             Version::V5 => "5",

@@ -23,7 +23,7 @@ pub use address::Address;
 pub use codec::Version;
 pub use dial::{Dialer, Limits, Login, Opening, Session};
 pub use link::Link;
-pub use mqtt_protocol_core::mqtt::packet::Property;
+pub use mqtt_protocol_core::mqtt::packet::{ContentType, MessageExpiryInterval, Property, UserProperty};
 pub use packet::{Ack, Incoming, Outgoing, Publish, Subscription};
 pub use reason::{name as reason_name, publish_error};
 pub use settings::{KeepAlive, Protocol, Qos, random_client_id};

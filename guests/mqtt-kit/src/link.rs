@@ -7,6 +7,7 @@ use connector_sdk::time::{self, Instant};
 use connector_sdk::{Error, Result};
 
 use crate::codec::{self, Decoder, Version};
+use crate::dial::Limits;
 use crate::packet::{Ack, Incoming, Outgoing};
 
 /// How much is asked for in one piece; what the host hands over in one piece is no more.
@@ -21,17 +22,21 @@ pub struct Link {
     stream: TcpStream,
     version: Version,
     decoder: Decoder,
+    /// The longest packet that the broker takes.
+    max_sent: usize,
     /// The broker hangs up when it hears nothing for one and a half of these; zero when it never does.
     keep_alive: Duration,
     sent: Instant,
     /// When the first ping was sent that nothing was heard after.
     pinged: Option<Instant>,
+    /// Pings that were not answered yet. Answers come in order, and behind those to what was sent before.
+    pings: u32,
 }
 
 impl Link {
     pub(crate) fn new(stream: TcpStream, version: Version, max_packet: usize, keep_alive: Duration) -> Self {
         let decoder = Decoder::new(version, max_packet);
-        Self { stream, version, decoder, keep_alive, sent: time::now(), pinged: None }
+        Self { stream, version, decoder, max_sent: usize::MAX, keep_alive, sent: time::now(), pinged: None, pings: 0 }
     }
 
     /// The broker's `host:port`, for messages.
@@ -46,8 +51,12 @@ impl Link {
         self.version
     }
 
-    pub(crate) fn set_keep_alive(&mut self, keep_alive: Duration) {
-        self.keep_alive = keep_alive;
+    /// Keeps to what the broker asked for.
+    pub(crate) fn set_limits(&mut self, limits: &Limits) {
+        self.max_sent = limits.max_packet;
+        if let Some(seconds) = limits.keep_alive {
+            self.keep_alive = Duration::from_secs(seconds.into());
+        }
     }
 
     /// The next packet, if it has been received already.
@@ -55,7 +64,28 @@ impl Link {
     /// # Errors
     /// `unreachable` when what came is not MQTT.
     pub fn received(&mut self) -> Result<Option<Incoming>> {
-        self.decoder.next().map_err(|error| error.context(self.stream.place()))
+        let packet = self.decoder.next().map_err(|error| error.context(self.stream.place()))?;
+        if matches!(packet, Some(Incoming::Pingresp)) {
+            self.pings = self.pings.saturating_sub(1);
+        }
+        Ok(packet)
+    }
+
+    /// Sends a ping now.
+    ///
+    /// # Errors
+    /// `unreachable` when the connection is broken.
+    pub fn ping(&mut self) -> Result<()> {
+        self.send(Outgoing::Pingreq)?;
+        self.pings += 1;
+        self.pinged.get_or_insert(time::now());
+        Ok(())
+    }
+
+    /// Whether every ping was answered, and with it everything that was sent before.
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
+        self.pings == 0
     }
 
     /// The next packet, waiting for it until then.
@@ -91,21 +121,36 @@ impl Link {
         }
     }
 
+    /// Whether the connection stands and the broker has nothing to say but answers to pings. For a client that
+    /// is owed nothing: whatever else there is to read is the end.
+    pub fn is_quiet(&mut self) -> bool {
+        loop {
+            match self.next(time::now()) {
+                Ok(Some(Incoming::Pingresp)) => {}
+                other => return matches!(other, Ok(None)),
+            }
+        }
+    }
+
     /// Does what keeps the connection alive, without waiting and without taking anything in.
     ///
     /// # Errors
     /// `unreachable` when the connection is broken.
     pub fn serve(&mut self) -> Result<()> {
         self.ping_if_due()?;
-        self.stream.write(&[])
+        self.stream.flush(time::now()).map(drop)
     }
 
-    /// Sends a packet, without waiting.
+    /// Sends a packet, without waiting: it goes with the next that is waited for, flushed or served.
     ///
     /// # Errors
     /// `unreachable` when the connection is broken; `data` when the packet can't be.
     pub fn send(&mut self, packet: Outgoing<'_>) -> Result<()> {
         let bytes = codec::encode(self.version, packet)?;
+        if bytes.len() > self.max_sent {
+            let most = self.max_sent;
+            return Err(Error::data(format!("a packet of {} bytes; the broker takes {most}", bytes.len())));
+        }
         self.send_bytes(&bytes)
     }
 
@@ -160,8 +205,7 @@ impl Link {
     fn ping_if_due(&mut self) -> Result<()> {
         let now = time::now();
         if self.ping_due().is_some_and(|due| now >= due) {
-            self.send(Outgoing::Pingreq)?;
-            self.pinged.get_or_insert(now);
+            self.ping()?;
         }
         Ok(())
     }

@@ -91,8 +91,8 @@ pub(crate) fn disconnect_error(code: u8, text: Option<&str>, client_id: &str) ->
 
 /// A message that the broker did not take.
 #[must_use]
-pub fn publish_error(code: u8, text: Option<&str>, topic: &str) -> Error {
-    let message = format!("the broker refuses the message to `{topic}`: {}", words(code, text));
+pub fn publish_error(code: u8, text: Option<&str>) -> Error {
+    let message = format!("the broker refuses the message: {}", words(code, text));
     match code {
         0x97 => Error::throttled(message, None),
         0x87 | 0x90 | 0x95 | 0x99 | 0x9a | 0x9b => Error::data(message),

@@ -34,6 +34,7 @@ struct State {
     limits: Vec<Property>,
     acknowledge: bool,
     welcomed: bool,
+    close: bool,
     /// What a test sent before the login; it follows the welcome.
     early: Vec<u8>,
 }
@@ -58,6 +59,7 @@ impl Broker {
             limits: Vec::new(),
             acknowledge: false,
             welcomed: false,
+            close: false,
             early: Vec::new(),
         };
         let state = Rc::new(RefCell::new(state));
@@ -72,6 +74,9 @@ impl Broker {
                 }
                 if state.welcomed && !state.early.is_empty() {
                     peer.send(std::mem::take(&mut state.early));
+                }
+                if state.welcomed && std::mem::take(&mut state.close) {
+                    peer.close();
                 }
             }
         });
@@ -96,6 +101,11 @@ impl Broker {
     /// Says this in its welcome.
     pub fn announce(&self, property: impl Into<Property>) {
         self.state.borrow_mut().limits.push(property.into());
+    }
+
+    /// Closes the connection behind its welcome and what the test has sent before.
+    pub fn close_after_login(&self) {
+        self.state.borrow_mut().close = true;
     }
 
     /// The other end of the connection.
@@ -160,7 +170,7 @@ impl Broker {
     pub fn refuse_message(&self, ack: crate::Ack, id: u16, code: u8) {
         let first = if ack == crate::Ack::Puback { 0x40 } else { 0x50 };
         let [high, low] = id.to_be_bytes();
-        self.peer.send([first, 3, high, low, code]);
+        self.send(vec![first, 3, high, low, code]);
     }
 }
 

@@ -117,7 +117,7 @@ impl Source for MqttSource {
         let mut batch = Batch::default();
         let filled = match self.pending.take() {
             Some(error) => Err(error),
-            None => self.fill(&mut batch, &limit),
+            None => self.fill(&mut batch, &limit).and_then(|()| self.subscriber.push()),
         };
         metrics::counter("messages_total", batch.len() as u64);
         if let Err(error) = filled {

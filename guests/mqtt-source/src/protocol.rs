@@ -125,6 +125,20 @@ impl Subscriber {
         Ok(())
     }
 
+    /// Sends what answers messages that were taken, without waiting.
+    ///
+    /// # Errors
+    /// `unreachable` when the connection is broken.
+    pub fn push(&mut self) -> Result<()> {
+        if let State::Open(link) = &mut self.state
+            && link.unsent() > 0
+        {
+            let pushed = link.flush(time::now());
+            self.or_closed(pushed)?;
+        }
+        Ok(())
+    }
+
     /// Acknowledges what is durable: everything up to this count.
     pub fn commit(&mut self, count: u64) {
         let acks = self.ledger.commit(count);

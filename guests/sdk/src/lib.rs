@@ -10,7 +10,7 @@
 //! * [`Error`] has one constructor for each thing that the host can do about a failure.
 //! * [`http`], [`net`] and [`mod@time`] are what WASI offers, in plain blocking form; every wait can be bounded, since a
 //!   reader must return within [`Limit::max_wait`].
-//! * [`json`] finds its way through JSON text; [`units`] has durations and sizes as people write them in
+//! * [`json`] finds its way through JSON text, [`template`] fills texts in from records; [`units`] has durations and sizes as people write them in
 //!   configuration files.
 //! * [`retry`], [`log`](mod@log) and [`metrics`] do what their names say.
 //! * [`testing`] runs all of it natively, under plain `cargo test`: fake clock, canned HTTP, scripted peers.
@@ -34,6 +34,7 @@ mod platform;
 pub mod retry;
 mod sink;
 mod source;
+pub mod template;
 #[cfg(not(target_os = "wasi"))]
 pub mod testing;
 pub mod time;

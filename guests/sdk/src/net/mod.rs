@@ -7,7 +7,7 @@
 //! Nothing here waits without an end, so that one thread of control can serve a connection and return to
 //! the host in time: [`Connecting::wait`] and [`TcpStream::read`] come back when their time is over, and
 //! are asked again at the next turn. What is written goes into a buffer, and from there to the other side
-//! whenever the stream is read or flushed.
+//! whenever the stream is read or flushed, so that many small writes make few calls of the host.
 //!
 //! ```
 //! use std::time::Duration;
@@ -35,6 +35,9 @@ pub use crate::http::Chunk;
 use crate::error::{Error, Result};
 use crate::platform;
 use crate::time::{self, Instant};
+
+/// Written bytes go out without being asked for once there are so many; the host takes as much in one call.
+const ENOUGH: usize = 64 << 10;
 
 /// Where to connect to, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,13 +170,16 @@ impl TcpStream {
         self.out.len() - self.taken
     }
 
-    /// Writes without waiting: what can't go at once goes with later reads and flushes.
+    /// Writes without waiting. The bytes go out with the next read or flush, or when enough have come together.
     ///
     /// # Errors
     /// `unreachable` when the connection is broken.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.out.extend_from_slice(bytes);
-        self.push().map(drop)
+        if self.unsent() >= ENOUGH {
+            self.push()?;
+        }
+        Ok(())
     }
 
     /// Waits until everything that was written is on its way; says whether it is.

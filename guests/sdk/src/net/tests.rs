@@ -46,9 +46,10 @@ fn what_the_other_side_does_not_take_waits_in_memory() {
     let mut stream = Connect::new("a.example", 1).connect().expect("it stands");
     stream.write(b"hello ").expect("no failure");
     stream.write(b"world").expect("no failure");
-    assert_eq!((stream.unsent(), peer.heard()), (7, b"hell".to_vec()));
+    assert_eq!((stream.unsent(), peer.heard()), (11, vec![]), "little goes with the next read or flush");
     assert!(!stream.flush(time::now() + SECOND).expect("no failure"));
     assert_eq!(harness.elapsed(), SECOND);
+    assert_eq!((stream.unsent(), peer.heard()), (7, b"hell".to_vec()));
     // Reading goes on with it.
     peer.room(Some(5));
     peer.send("x");
@@ -57,6 +58,8 @@ fn what_the_other_side_does_not_take_waits_in_memory() {
     peer.room(None);
     assert!(stream.flush(time::now()).expect("no failure"));
     assert_eq!((stream.unsent(), peer.heard()), (0, b"ld".to_vec()));
+    stream.write(&[b'x'; 100_000]).expect("no failure");
+    assert_eq!((stream.unsent(), peer.heard().len()), (0, 100_000), "much goes at once");
 }
 
 #[test]

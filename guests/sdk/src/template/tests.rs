@@ -1,7 +1,7 @@
-use connector_sdk::{Delivered, RecordRef};
 use proptest::prelude::*;
 
 use super::*;
+use crate::batch::RecordRef;
 
 const PLACES: [Place; 5] = [Place::Path, Place::Query, Place::Header, Place::JsonString, Place::Plain];
 

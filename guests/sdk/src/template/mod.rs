@@ -2,15 +2,33 @@
 //! `{{offset}}`, `{{timestamp}}` and `{{/json/pointer}}` into the value.
 //!
 //! What a record brings can never change the meaning of the text around it: each placeholder knows the place
-//! where it stands, and [`escape`] writes what fits there, or refuses the record.
+//! where it stands ([`Place`]), and writes what fits there, or refuses the record.
+//!
+//! ```
+//! use connector_sdk::template::{Context, Place, Template};
+//! use connector_sdk::{Batch, Delivery};
+//!
+//! let template = Template::parse("sensors/{{/id}}/{{key}}", Place::Plain)?;
+//! let mut batch = Batch::default();
+//! batch.push_record(Some(b"state"), br#"{"id": 7}"#, None);
+//! let delivery = Delivery { batch, topic: "t".into(), offsets: vec![3], ..Delivery::default() };
+//! for delivered in delivery.iter() {
+//!     let context = Context { topic: &delivery.topic, partition: delivery.partition, delivered };
+//!     assert_eq!(&*template.fill(&context)?, b"sensors/7/state");
+//! }
+//! # Ok::<(), String>(())
+//! ```
+
+mod escape;
 
 use std::borrow::Cow;
 
-use connector_sdk::Delivered;
-use connector_sdk::json::{Found, Pointer};
 use serde_json::value::RawValue;
 
-use crate::escape::{self, Place};
+pub use escape::{Place, keeps_its_path};
+
+use crate::json::{Found, Pointer};
+use crate::sink::Delivered;
 
 /// A text with placeholders.
 #[derive(Debug, Clone, PartialEq, Eq)]
