@@ -2,7 +2,7 @@
 
 set shell := ["bash", "-euo", "pipefail", "-c"]
 
-connectors := "http-sink http-source mqtt-source test-source"
+connectors := "http-sink http-source mqtt-sink mqtt-source test-source"
 smartmodules := "json-filter json-project json-array-split"
 test_components := "echo-sink echo-transform misbehave"
 test_smartmodules := `cd tests/smartmodules && echo *`

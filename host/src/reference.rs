@@ -7,7 +7,7 @@ use crate::failure::Outcome;
 use crate::{component, configuration, places};
 
 /// The connectors that come with the host, in the order of the page.
-const CONNECTORS: [&str; 4] = ["http-sink", "http-source", "mqtt-source", "test-source"];
+const CONNECTORS: [&str; 5] = ["http-sink", "http-source", "mqtt-sink", "mqtt-source", "test-source"];
 
 /// Prints a page.
 pub(crate) async fn reference(what: Reference) -> Outcome {

@@ -12,7 +12,7 @@ mod tls;
 pub use cluster::Broker;
 pub use host::{Finished, Host, Running, World, numbers, target_directory};
 pub use http::{Answer, HttpServer, TlsFiles};
-pub use mqtt::{Cutter, Mosquitto, Publisher, free_port};
+pub use mqtt::{Cutter, Mailbox, Mosquitto, Publisher, free_port};
 pub use tls::Certificates;
 
 use std::time::{Duration, Instant};

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -191,6 +191,54 @@ impl Publisher {
             std::thread::sleep(Duration::from_millis(5));
         }
         self.thread.join().expect("the publisher");
+    }
+}
+
+/// A subscriber that is away most of the time: the broker keeps its messages until it collects them.
+#[derive(Debug)]
+pub struct Mailbox {
+    arguments: Vec<String>,
+}
+
+impl Mailbox {
+    /// Subscribes to `filter` with quality of service 2, with MQTT 5.
+    ///
+    /// # Panics
+    /// When there is no `mosquitto_sub`, or the broker refuses it.
+    #[must_use]
+    pub fn open(port: u16, filter: &str) -> Self {
+        let arguments = ["-V", "5", "-x", "3600", "-c", "-i", "mailbox", "-q", "2", "-t", filter, "-p"];
+        let arguments = arguments.into_iter().map(str::to_owned).chain([port.to_string()]).collect();
+        let mailbox = Self { arguments };
+        assert!(mailbox.run(&["-E"]).status.success(), "mosquitto_sub could not subscribe");
+        mailbox
+    }
+
+    /// The next `count` messages, written as `format` says (see `mosquitto_sub -F`), one a line.
+    ///
+    /// # Panics
+    /// When they do not come within half a minute.
+    #[must_use]
+    pub fn collect(&self, count: u64, format: &str) -> Vec<String> {
+        let output = self.run(&["-C", &count.to_string(), "-W", "30", "-F", format]);
+        let lines: Vec<_> = String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
+        assert_eq!(lines.len() as u64, count, "some messages did not come");
+        lines
+    }
+
+    /// Whatever comes within so many seconds.
+    ///
+    /// # Panics
+    /// When there is no `mosquitto_sub`.
+    #[must_use]
+    pub fn rest(&self, seconds: u32, format: &str) -> Vec<String> {
+        let output = self.run(&["-W", &seconds.to_string(), "-F", format]);
+        String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+    }
+
+    fn run(&self, more: &[&str]) -> Output {
+        let output = Command::new("mosquitto_sub").args(&self.arguments).args(more).stdin(Stdio::null()).output();
+        output.expect("mosquitto_sub: run `just setup`, or install the package `mosquitto-clients`")
     }
 }
 

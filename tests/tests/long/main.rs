@@ -1,5 +1,7 @@
 //! What the project promises in numbers, at full size. Each takes a minute or more: `just test-long`.
 
+mod mqtt;
+
 use std::time::{Duration, Instant};
 
 use e2e::{Broker, World};

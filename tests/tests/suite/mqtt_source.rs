@@ -1,4 +1,4 @@
-//! mqtt-source and mqtt-sink against Eclipse Mosquitto.
+//! mqtt-source against Eclipse Mosquitto.
 
 use std::process::Command;
 use std::time::Duration;
